@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * softvirt: Linux's virtualization interfaces in user space.
+ *
+ * Four calls with the shape of the system calls they stand for. Each returns what the
+ * system call returns and sets errno as the kernel does. All are safe from any thread;
+ * a descriptor may be used by several threads at once, as with the kernel.
+ *
+ * A path or descriptor that is not ours is passed on to the C library, so a program may
+ * route all of its calls here.
+ */
+#ifndef SOFTVIRT_H
+#define SOFTVIRT_H
+
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Opens a node by its path, e.g. "/dev/kvm-riscv64". flags are open(2)'s; O_CLOEXEC and
+ * O_RDWR matter. Returns a descriptor that the caller closes with softvirt_close().
+ */
+int softvirt_open(const char *path, int flags, ...);
+
+/* ioctl(2). The third argument is a pointer or an integer, as the command wants. */
+int softvirt_ioctl(int fd, unsigned long request, ...);
+
+/* mmap(2): the kvm_run page of a vCPU, a dma-buf, a BAR. Undo with munmap(2). */
+void *softvirt_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+
+/* close(2). Mappings stay valid until munmap(2), as with the kernel. */
+int softvirt_close(int fd);
+
+/* dup(2), dup2(2), dup3(2) and fcntl(F_DUPFD): the copy serves the same object. */
+int softvirt_dup(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocation with a point of failure in each call. See alloc.h.
+ */
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+__thread unsigned sv_fault_countdown __attribute__((tls_model("initial-exec")));
+static __thread bool fault_fired;
+
+bool sv_fault_slow(void)
+{
+	if (--sv_fault_countdown)
+		return false;
+	fault_fired = true;
+	return true;
+}
+
+void sv_fault_inject(unsigned nth)
+{
+	sv_fault_countdown = nth;
+	fault_fired = false;
+}
+
+bool sv_fault_fired(void)
+{
+	return fault_fired;
+}
+
+void *sv_alloc(size_t size)
+{
+	return sv_fault() ? NULL : malloc(size ? size : 1);
+}
+
+void *sv_zalloc(size_t size)
+{
+	return sv_fault() ? NULL : calloc(1, size ? size : 1);
+}
+
+void *sv_calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return NULL;
+	return sv_zalloc(bytes);
+}
+
+void *sv_realloc(void *p, size_t size)
+{
+	return sv_fault() ? NULL : realloc(p, size ? size : 1);
+}
+
+void *sv_realloc_array(void *p, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return NULL;
+	return sv_realloc(p, bytes);
+}
+
+void *sv_alloc_aligned(size_t align, size_t size)
+{
+	void *p = NULL;
+
+	if (sv_fault() || posix_memalign(&p, max(align, sizeof(void *)), size ? size : 1))
+		return NULL;
+	return p;
+}
+
+void *sv_memdup(const void *p, size_t size)
+{
+	void *copy = sv_alloc(size);
+
+	return copy && size ? memcpy(copy, p, size) : copy;
+}
+
+char *sv_strdup(const char *s)
+{
+	return sv_memdup(s, strlen(s) + 1);
+}
+
+void sv_free(void *p)
+{
+	free(p);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fault handler behind guard.h.
+ *
+ * Model: guard_top is the thread's innermost active guard. A synchronous fault while it is
+ * set pops it and jumps to its entry; everything else goes to the action the program has
+ * (chain[]), called under the mask, the flags and the arguments the kernel would have used.
+ *
+ * Our handler runs with an empty mask, SA_NODEFER and SA_ONSTACK, so that leaving it by
+ * siglongjmp without restoring a mask leaves no signal blocked.
+ *
+ * chain[] is read in signal handlers and written by any thread: a sequence count for each
+ * signal, odd while a writer (under chain_lock, with all signals blocked) is at it. The
+ * writer cannot be interrupted by a handler of its own thread, so a reader waits only for
+ * another thread, which is running.
+ *
+ * A program's signal handler that leaves a system call of ours with siglongjmp leaves
+ * guard_top pointing into a dead frame. Such a guard lies below the stack pointer of the
+ * context that faults; it is ignored, and so is what it points to.
+ */
+#include "base/guard.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/libc.h"
+#include "base/sync.h"
+#include "base/ucontext.h"
+
+#define CHAIN_WORDS (sizeof(struct sigaction) / sizeof(unsigned long))
+
+struct chain {
+	unsigned seq;
+	unsigned long words[CHAIN_WORDS];
+};
+
+static __thread struct sv_guard *volatile guard_top __attribute__((tls_model("initial-exec")));
+static struct chain chain[2];
+static struct sv_mutex chain_lock = SV_MUTEX_INIT;
+static bool installed;		/* under chain_lock */
+static struct sv_once init_once = SV_ONCE_INIT;
+
+_Static_assert(sizeof(struct sigaction) % sizeof(unsigned long) == 0, "copied in whole words");
+
+static struct chain *chain_of(int signo)
+{
+	return &chain[signo == SIGBUS];
+}
+
+static void chain_read(int signo, struct sigaction *act)
+{
+	struct chain *c = chain_of(signo);
+	unsigned long words[CHAIN_WORDS];
+	unsigned seq;
+
+	do {
+		seq = __atomic_load_n(&c->seq, __ATOMIC_ACQUIRE);
+		for (size_t i = 0; i < CHAIN_WORDS; i++)
+			words[i] = __atomic_load_n(&c->words[i], __ATOMIC_ACQUIRE);
+	} while ((seq & 1) || seq != __atomic_load_n(&c->seq, __ATOMIC_RELAXED));
+	memcpy(act, words, sizeof(*act));
+}
+
+/* chain_lock held, signals blocked. */
+static void chain_write(int signo, const struct sigaction *act)
+{
+	struct chain *c = chain_of(signo);
+	unsigned long words[CHAIN_WORDS];
+
+	memcpy(words, act, sizeof(words));
+	__atomic_fetch_add(&c->seq, 1, __ATOMIC_RELAXED);
+	/* Release on each word: who sees one of them also sees the odd count. */
+	for (size_t i = 0; i < CHAIN_WORDS; i++)
+		__atomic_store_n(&c->words[i], words[i], __ATOMIC_RELEASE);
+	__atomic_fetch_add(&c->seq, 1, __ATOMIC_RELEASE);
+}
+
+static void chain_lock_signals(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	sv_mutex_lock(&chain_lock);
+}
+
+static void chain_unlock_signals(const sigset_t *old)
+{
+	sv_mutex_unlock(&chain_lock);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static bool on_altstack(uintptr_t addr, const stack_t *ss)
+{
+	uintptr_t base = (uintptr_t)ss->ss_sp;
+
+	return !(ss->ss_flags & SS_DISABLE) && addr >= base && addr - base < ss->ss_size;
+}
+
+/* The guard that a fault in this context belongs to, or NULL. */
+static struct sv_guard *guard_find(const ucontext_t *uc)
+{
+	struct sv_guard *g = guard_top;
+	uintptr_t sp = sv_ucontext_sp(uc);
+
+	if (!g)
+		return NULL;
+	/* Stacks grow down: a live guard lies above sp, unless it is on another stack. */
+	if ((uintptr_t)g < sp && on_altstack((uintptr_t)g, &uc->uc_stack) ==
+				 on_altstack(sp, &uc->uc_stack))
+		return NULL;
+	return g;
+}
+
+/* What the kernel does with a signal that has the default action (or ignores a fault). */
+static void default_action(int signo, const siginfo_t *si)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+
+	sv_libc.sigaction(signo, &dfl, NULL);
+	/* A fault happens again when the instruction does; a sent signal must be sent again. */
+	if (si->si_code <= 0)
+		syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), signo);
+}
+
+static void reset_hand(int signo)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t old;
+
+	chain_lock_signals(&old);
+	chain_write(signo, &dfl);
+	chain_unlock_signals(&old);
+}
+
+static void chain_call(int signo, siginfo_t *si, void *uc)
+{
+	struct sigaction act;
+	sigset_t mask;
+
+	chain_read(signo, &act);
+	if (!(act.sa_flags & SA_SIGINFO)) {
+		if (act.sa_handler == SIG_IGN && si->si_code <= 0)
+			return;
+		if (act.sa_handler == SIG_IGN || act.sa_handler == SIG_DFL) {
+			default_action(signo, si);
+			return;
+		}
+	}
+	if (act.sa_flags & SA_RESETHAND)
+		reset_hand(signo);
+	mask = act.sa_mask;
+	if (!(act.sa_flags & SA_NODEFER))
+		sigaddset(&mask, signo);
+	/* Returning restores the interrupted mask; leaving by siglongjmp is theirs to restore. */
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+	if (act.sa_flags & SA_SIGINFO)
+		act.sa_sigaction(signo, si, uc);
+	else
+		act.sa_handler(signo);
+}
+
+static void guard_handler(int signo, siginfo_t *si, void *ctx)
+{
+	struct sv_guard *g = si->si_code > 0 ? guard_find(ctx) : NULL;
+	const ucontext_t *uc = ctx;
+	int saved = errno;
+
+	if (!g) {
+		chain_call(signo, si, ctx);
+		errno = saved;
+		return;
+	}
+	guard_top = g->outer;
+	g->addr = si->si_addr;
+	g->signo = signo;
+	/* Ours blocks nothing, but ThreadSanitizer's handler, which calls it, blocks all. */
+	pthread_sigmask(SIG_SETMASK, &uc->uc_sigmask, NULL);
+	siglongjmp(g->env, 1);
+}
+
+static int guard_install(void)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS };
+	struct sigaction act = {
+		.sa_sigaction = guard_handler,
+		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK | SA_RESTART,
+	};
+	struct sigaction old[ARRAY_SIZE(signals)];
+	sigset_t mask;
+	int err = 0;
+
+	sigemptyset(&act.sa_mask);
+	chain_lock_signals(&mask);
+	/* What was there is known before ours can be called. */
+	for (size_t i = 0; i < ARRAY_SIZE(signals) && !err; i++) {
+		if (SV_FAULT(EINVAL) || sv_libc.sigaction(signals[i], NULL, &old[i]))
+			err = -errno;
+		else
+			chain_write(signals[i], &old[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(signals) && !err; i++)
+		if (sv_libc.sigaction(signals[i], &act, NULL))
+			err = -errno;
+	installed = !err;
+	chain_unlock_signals(&mask);
+	return err;
+}
+
+int sv_guard_init(void)
+{
+	return sv_once(&init_once, guard_install);
+}
+
+int sv_guard_sigaction(int signo, const struct sigaction *act, struct sigaction *old)
+{
+	struct sigaction prev;
+	sigset_t mask;
+	int err = 0;
+
+	if (signo != SIGSEGV && signo != SIGBUS)
+		return -EINVAL;
+	chain_lock_signals(&mask);
+	if (!installed) {
+		err = sv_libc.sigaction(signo, act, old) ? -errno : 0;
+	} else {
+		chain_read(signo, &prev);
+		if (act)
+			chain_write(signo, act);
+		if (old)
+			*old = prev;
+	}
+	chain_unlock_signals(&mask);
+	return err;
+}
+
+void sv_guard_push(struct sv_guard *g)
+{
+	g->outer = guard_top;
+	guard_top = g;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void sv_guard_leave(struct sv_guard *g)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	guard_top = g->outer;
+}
+
+int sv_copy_from_user(void *dst, const void *user_src, size_t n)
+{
+	struct sv_guard g;
+
+	if (sv_guard_enter(&g))
+		return -EFAULT;
+	memcpy(dst, user_src, n);
+	sv_guard_leave(&g);
+	return 0;
+}
+
+int sv_copy_to_user(void *user_dst, const void *src, size_t n)
+{
+	struct sv_guard g;
+
+	if (sv_guard_enter(&g))
+		return -EFAULT;
+	memcpy(user_dst, src, n);
+	sv_guard_leave(&g);
+	return 0;
+}
+
+int sv_clear_user(void *user_dst, size_t n)
+{
+	struct sv_guard g;
+
+	if (sv_guard_enter(&g))
+		return -EFAULT;
+	memset(user_dst, 0, n);
+	sv_guard_leave(&g);
+	return 0;
+}
+
+int sv_user_is_zero(const void *user_src, size_t n)
+{
+	const u8 *p = user_src;
+	struct sv_guard g;
+	int zero = 1;
+
+	if (sv_guard_enter(&g))
+		return -EFAULT;
+	for (size_t i = 0; i < n && zero; i++)
+		zero = *(const volatile u8 *)(p + i) == 0;
+	sv_guard_leave(&g);
+	return zero;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Read-copy-update: liburcu's "bulletproof" flavour under the kernel's names. Readers need
+ * no registration, may be in signal handlers, and cost two thread-local stores. Grace
+ * periods go through membarrier(2) where the kernel has it.
+ *
+ *	rcu_read_lock(); p = rcu_dereference(x->p); ... ; rcu_read_unlock();
+ *	rcu_assign_pointer(x->p, new); synchronize_rcu(); sv_free(old);
+ *
+ * synchronize_rcu() and rcu_barrier() must not be called inside of a read section, nor
+ * with a lock held that a read section takes. A read section must be left before a guard's
+ * fault path leaves its function: pair them in one function. call_rcu() callbacks run in
+ * one thread, started with the first call.
+ *
+ * After fork() both sides work (rcu.c registers what liburcu needs). Under TSan the
+ * library's own barriers are invisible to the tool, so each edge is told to it.
+ */
+#ifndef SV_BASE_RCU_H
+#define SV_BASE_RCU_H
+
+#ifndef _LGPL_SOURCE
+#define _LGPL_SOURCE	/* the read side inline: a few lines, which the LGPL allows */
+#endif
+#include <urcu/urcu-bp.h>
+
+#include "base/types.h"
+
+#undef rcu_dereference
+#undef rcu_assign_pointer
+/* Acquire instead of consume: the same on x86, one instruction's difference on ARM. */
+#define rcu_dereference(p) __atomic_load_n(&(p), __ATOMIC_ACQUIRE)
+/* For the updater, who holds the lock that excludes other updaters. */
+#define rcu_dereference_protected(p, cond) __atomic_load_n(&(p), __ATOMIC_RELAXED)
+#define rcu_access_pointer(p) __atomic_load_n(&(p), __ATOMIC_RELAXED)
+#define rcu_assign_pointer(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)
+#define RCU_INIT_POINTER(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELAXED)
+
+#undef call_rcu
+#undef synchronize_rcu
+#undef rcu_barrier
+#define call_rcu(head, func) sv_call_rcu(head, func)
+#define synchronize_rcu() sv_synchronize_rcu()
+#define rcu_barrier() sv_rcu_barrier()
+
+void sv_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void sv_synchronize_rcu(void);
+void sv_rcu_barrier(void);
+
+#ifdef __SANITIZE_THREAD__
+#define SV_RCU_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SV_RCU_TSAN 1
+#endif
+#endif
+
+#ifdef SV_RCU_TSAN
+void sv_rcu_tsan_read_lock(void);
+void sv_rcu_tsan_read_unlock(void);
+#undef rcu_read_lock
+#undef rcu_read_unlock
+#define rcu_read_lock() sv_rcu_tsan_read_lock()
+#define rcu_read_unlock() sv_rcu_tsan_read_unlock()
+#endif
+
+#endif

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Control and status registers: who may touch them, what they hold, what a write moves.
+ *
+ * Everything is WARL: a write of what is not supported leaves the field as it was (satp,
+ * scause's and stvec's reserved values) or drops the bits.
+ */
+#include <errno.h>
+
+#include "cpu/riscv/impl.h"
+
+enum {
+	CSR_FFLAGS = 0x001, CSR_FRM = 0x002, CSR_FCSR = 0x003,
+	CSR_SSTATUS = 0x100, CSR_SIE = 0x104, CSR_STVEC = 0x105, CSR_SCOUNTEREN = 0x106,
+	CSR_SENVCFG = 0x10a, CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142,
+	CSR_STVAL = 0x143, CSR_SIP = 0x144, CSR_STIMECMP = 0x14d, CSR_SATP = 0x180,
+	CSR_CYCLE = 0xc00, CSR_TIME = 0xc01, CSR_INSTRET = 0xc02,
+};
+
+#define SENVCFG_WRITABLE (BIT(0) | 3ull << 4 | BIT(6) | BIT(7))
+#define TICK_NS (1000000000ull / RV_TIMEBASE_HZ)
+
+u64 rv_time(const struct rv_hart *h)
+{
+	return sv_now_ns() / TICK_NS + h->time_offset;
+}
+
+static bool timer_pending(const struct rv_hart *h)
+{
+	return rv_has(h, RV_EXT_SSTC) && h->stimecmp != ~0ull && rv_time(h) >= h->stimecmp;
+}
+
+u64 rv_sip(const struct rv_hart *h)
+{
+	u64 sip = __atomic_load_n(&h->irq_lines, __ATOMIC_RELAXED);
+
+	if (timer_pending(h))
+		sip |= BIT(RV_IRQ_STI);
+	return sip & RV_IRQ_MASK;
+}
+
+u64 rv_hart_timer_deadline_ns(const struct rv_hart *h)
+{
+	u64 ticks;
+
+	if (!rv_has(h, RV_EXT_SSTC) || h->stimecmp == ~0ull || timer_pending(h))
+		return ~0ull;
+	ticks = h->stimecmp - h->time_offset;
+	return ticks > ~0ull / TICK_NS ? ~0ull : ticks * TICK_NS;
+}
+
+/* After a change of stimecmp, the offset or sie: have the timer thread wake us then. */
+void rv_timer_update(struct rv_hart *h)
+{
+	u64 deadline = ~0ull;
+
+	h->timer_due = timer_pending(h) ? BIT(RV_IRQ_STI) : 0;
+	if (h->sie & BIT(RV_IRQ_STI))
+		deadline = rv_hart_timer_deadline_ns(h);
+	if (deadline == h->timer_armed)
+		return;
+	h->timer_armed = deadline;
+	if (deadline == ~0ull)
+		sv_timer_cancel(&h->timer);
+	else if (sv_timer_set(&h->timer, deadline))
+		h->timer_armed = ~0ull;		/* no thread to be had: the next update tries again */
+}
+
+/*
+ * Host arithmetic is used where its result and flags are the guest's for sure: round to
+ * nearest even, inexact raised already. rm 7 is "what frm says".
+ */
+void rv_fp_update(struct rv_hart *h)
+{
+	bool nx = h->fflags & 1;
+
+	h->fp_fast[0] = nx;
+	h->fp_fast[7] = nx && h->frm == 0;
+}
+
+static u64 sstatus_read(const struct rv_hart *h)
+{
+	u64 v = h->sstatus | RV_SSTATUS_UXL;
+
+	if ((v & RV_SSTATUS_FS) == RV_SSTATUS_FS_DIRTY)
+		v |= RV_SSTATUS_SD;
+	return v;
+}
+
+static bool satp_supported(u64 v)
+{
+	u64 mode = v >> 60;
+
+	return mode == 0 || (mode >= 8 && mode <= 10);
+}
+
+static bool counter_allowed(const struct rv_hart *h, unsigned csr)
+{
+	return rv_has(h, RV_EXT_ZICNTR) && (h->priv == RV_S || (h->scounteren & BIT(csr & 31)));
+}
+
+static bool csr_get(const struct rv_hart *h, unsigned csr, u64 *v)
+{
+	switch (csr) {
+	case CSR_FFLAGS: *v = h->fflags; break;
+	case CSR_FRM: *v = h->frm; break;
+	case CSR_FCSR: *v = (u64)h->frm << 5 | h->fflags; break;
+	case CSR_SSTATUS: *v = sstatus_read(h); break;
+	case CSR_SIE: *v = h->sie; break;
+	case CSR_STVEC: *v = h->stvec; break;
+	case CSR_SCOUNTEREN: *v = h->scounteren; break;
+	case CSR_SENVCFG: *v = h->senvcfg; break;
+	case CSR_SSCRATCH: *v = h->sscratch; break;
+	case CSR_SEPC: *v = h->sepc; break;
+	case CSR_SCAUSE: *v = h->scause; break;
+	case CSR_STVAL: *v = h->stval; break;
+	case CSR_SIP: *v = rv_sip(h); break;
+	case CSR_SATP: *v = h->satp; break;
+	case CSR_STIMECMP:
+		if (!rv_has(h, RV_EXT_SSTC))
+			return false;
+		*v = h->stimecmp;
+		break;
+	case CSR_TIME: *v = rv_time(h); break;
+	/* One instruction, one cycle. */
+	case CSR_CYCLE:
+	case CSR_INSTRET: *v = h->instret; break;
+	default: return false;
+	}
+	return true;
+}
+
+static enum rv_csr_result csr_set(struct rv_hart *h, unsigned csr, u64 v)
+{
+	switch (csr) {
+	case CSR_FFLAGS:
+		h->fflags = v & 31;
+		rv_fp_update(h);
+		break;
+	case CSR_FRM:
+		h->frm = v & 7;
+		rv_fp_update(h);
+		break;
+	case CSR_FCSR:
+		h->fflags = v & 31;
+		h->frm = v >> 5 & 7;
+		rv_fp_update(h);
+		break;
+	case CSR_SSTATUS:
+		h->sstatus = v & RV_SSTATUS_WRITABLE;
+		if (!rv_has(h, RV_EXT_F))
+			h->sstatus &= ~RV_SSTATUS_FS;
+		rv_mmu_context(h);
+		return RV_CSR_CHECK;
+	case CSR_SIE:
+		__atomic_store_n(&h->sie, v & RV_IRQ_MASK, __ATOMIC_RELAXED);
+		rv_timer_update(h);
+		return RV_CSR_CHECK;
+	case CSR_STVEC:
+		if ((v & 3) <= 1)
+			h->stvec = v;
+		break;
+	case CSR_SCOUNTEREN: h->scounteren = v & 0xffffffff; break;
+	case CSR_SENVCFG:
+		/* CBIE = 2 is reserved */
+		if ((v >> 4 & 3) == 2)
+			v = (v & ~(3ull << 4)) | (h->senvcfg & 3ull << 4);
+		h->senvcfg = v & SENVCFG_WRITABLE;
+		break;
+	case CSR_SSCRATCH: h->sscratch = v; break;
+	case CSR_SEPC: h->sepc = v & ~1ull; break;
+	case CSR_SCAUSE: h->scause = v; break;
+	case CSR_STVAL: h->stval = v; break;
+	case CSR_SIP:
+		/* Only SSIP is the guest's to change. */
+		if (v & BIT(RV_IRQ_SSI))
+			__atomic_fetch_or(&h->irq_lines, BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST);
+		else
+			__atomic_fetch_and(&h->irq_lines, ~BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST);
+		return RV_CSR_CHECK;
+	case CSR_STIMECMP:
+		h->stimecmp = v;
+		rv_timer_update(h);
+		return RV_CSR_CHECK;
+	case CSR_SATP:
+		if (!satp_supported(v))
+			break;
+		h->satp = v;
+		rv_mmu_satp(h);
+		return RV_CSR_END;
+	default:
+		return RV_CSR_ILLEGAL;
+	}
+	return RV_CSR_OK;
+}
+
+/* Privilege, read-only space, FS and the counter gates (manual, Zicsr and 12.1). */
+static bool csr_allowed(const struct rv_hart *h, unsigned csr, bool write)
+{
+	if (write && csr >> 10 == 3)
+		return false;
+	if ((csr >> 8 & 3) > (h->priv == RV_S ? 1 : 0))
+		return false;
+	if (csr <= CSR_FCSR)
+		return rv_has(h, RV_EXT_F) && (h->sstatus & RV_SSTATUS_FS);
+	if (csr >= CSR_CYCLE && csr <= CSR_INSTRET)
+		return counter_allowed(h, csr);
+	return true;
+}
+
+enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, u64 val,
+				 u64 *old)
+{
+	if (!csr_allowed(h, csr, op != RV_CSR_READ) || !csr_get(h, csr, old))
+		return RV_CSR_ILLEGAL;
+	if (op == RV_CSR_READ)
+		return RV_CSR_OK;
+	if (csr <= CSR_FCSR)
+		h->sstatus |= RV_SSTATUS_FS_DIRTY;
+	if (csr == CSR_SIP && op != RV_CSR_WRITE) {
+		/* Others raise SSIP meanwhile: only a bit that is named changes. */
+		if (!(val & BIT(RV_IRQ_SSI)))
+			return RV_CSR_OK;
+		*old = op == RV_CSR_SET ?
+			__atomic_fetch_or(&h->irq_lines, BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST) | *old :
+			(__atomic_fetch_and(&h->irq_lines, ~BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST) &
+			 RV_IRQ_MASK) | *old;
+		return RV_CSR_CHECK;
+	}
+	if (op == RV_CSR_SET)
+		val |= *old;
+	else if (op == RV_CSR_CLEAR)
+		val = *old & ~val;
+	return csr_set(h, csr, val);
+}
+
+/* ---------------------------------------------------------- the owner's */
+
+int rv_hart_get_csr(const struct rv_hart *h, unsigned csr, u64 *v)
+{
+	return csr_get(h, csr, v) ? 0 : -ENOENT;
+}
+
+int rv_hart_set_csr(struct rv_hart *h, unsigned csr, u64 v)
+{
+	if (csr == CSR_SIP) {
+		/* The owner restores all lines, not only the guest's. */
+		__atomic_store_n(&h->irq_lines, v & RV_IRQ_MASK, __ATOMIC_SEQ_CST);
+		return 0;
+	}
+	if (csr >> 10 == 3 || csr_set(h, csr, v) == RV_CSR_ILLEGAL)
+		return -ENOENT;
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every op there is, by name. impl.h declares a function for each; the function of an op
+ * stands in ops_int.c, ops_mem.c, ops_fp.c or ops_sys.c.
+ */
+#define RV_OPS_INT(F) \
+	F(nop) F(li) F(auipc) F(mv) \
+	F(addi) F(slti) F(sltiu) F(xori) F(ori) F(andi) F(slli) F(srli) F(srai) \
+	F(addiw) F(slliw) F(srliw) F(sraiw) \
+	F(add) F(sub) F(sll) F(slt) F(sltu) F(xor) F(srl) F(sra) F(or) F(and) \
+	F(addw) F(subw) F(sllw) F(srlw) F(sraw) \
+	F(mul) F(mulh) F(mulhsu) F(mulhu) F(div) F(divu) F(rem) F(remu) \
+	F(mulw) F(divw) F(divuw) F(remw) F(remuw) \
+	F(add_uw) F(sh1add) F(sh2add) F(sh3add) F(sh1add_uw) F(sh2add_uw) F(sh3add_uw) F(slli_uw) \
+	F(andn) F(orn) F(xnor) F(clz) F(ctz) F(cpop) F(clzw) F(ctzw) F(cpopw) \
+	F(max) F(maxu) F(min) F(minu) F(sext_b) F(sext_h) F(zext_h) \
+	F(rol) F(ror) F(rori) F(rolw) F(rorw) F(roriw) F(orc_b) F(rev8) \
+	F(clmul) F(clmulh) F(clmulr) \
+	F(bclr) F(bext) F(binv) F(bset) F(bclri) F(bexti) F(binvi) F(bseti) \
+	F(czero_eqz) F(czero_nez) \
+	F(beq) F(bne) F(blt) F(bge) F(bltu) F(bgeu) \
+	F(beq_back) F(bne_back) F(blt_back) F(bge_back) F(bltu_back) F(bgeu_back) \
+	F(j) F(j_back) F(jal) F(jalr) F(jr) F(fall)
+
+#define RV_OPS_MEM(F) \
+	F(lb) F(lh) F(lw) F(ld) F(lbu) F(lhu) F(lwu) F(flw) F(fld) \
+	F(sb) F(sh) F(sw) F(sd) F(fsw) F(fsd) \
+	F(lr_w) F(lr_d) F(sc_w) F(sc_d) \
+	F(amoswap_w) F(amoadd_w) F(amoxor_w) F(amoand_w) F(amoor_w) \
+	F(amomin_w) F(amomax_w) F(amominu_w) F(amomaxu_w) \
+	F(amoswap_d) F(amoadd_d) F(amoxor_d) F(amoand_d) F(amoor_d) \
+	F(amomin_d) F(amomax_d) F(amominu_d) F(amomaxu_d) \
+	F(cbo) F(cbo_zero)
+
+#define RV_OPS_FP(F) \
+	F(fp_check) F(fp_check_clean) F(fp_dynamic_rm) \
+	F(fadd_s) F(fsub_s) F(fmul_s) F(fdiv_s) F(fsqrt_s) F(fmadd_s) F(fmsub_s) F(fnmsub_s) F(fnmadd_s) \
+	F(fadd_d) F(fsub_d) F(fmul_d) F(fdiv_d) F(fsqrt_d) F(fmadd_d) F(fmsub_d) F(fnmsub_d) F(fnmadd_d) \
+	F(fsgnj_s) F(fsgnjn_s) F(fsgnjx_s) F(fmin_s) F(fmax_s) F(feq_s) F(flt_s) F(fle_s) F(fclass_s) \
+	F(fsgnj_d) F(fsgnjn_d) F(fsgnjx_d) F(fmin_d) F(fmax_d) F(feq_d) F(flt_d) F(fle_d) F(fclass_d) \
+	F(fcvt_w_s) F(fcvt_wu_s) F(fcvt_l_s) F(fcvt_lu_s) F(fcvt_s_w) F(fcvt_s_wu) F(fcvt_s_l) F(fcvt_s_lu) \
+	F(fcvt_w_d) F(fcvt_wu_d) F(fcvt_l_d) F(fcvt_lu_d) F(fcvt_d_w) F(fcvt_d_wu) F(fcvt_d_l) F(fcvt_d_lu) \
+	F(fcvt_s_d) F(fcvt_d_s) F(fmv_x_w) F(fmv_w_x) F(fmv_x_d) F(fmv_d_x)
+
+#define RV_OPS_SYS(F) \
+	F(illegal) F(fence) F(fence_i) F(ecall) F(ebreak) F(sret) F(wfi) F(wrs) F(pause) \
+	F(sfence_vma) F(sfence_inval) F(csr)
+
+RV_OPS_INT(RV_OP_DECLARE)
+RV_OPS_MEM(RV_OP_DECLARE)
+RV_OPS_FP(RV_OP_DECLARE)
+RV_OPS_SYS(RV_OP_DECLARE)
