@@ -41,7 +41,10 @@ static __thread struct sv_guard *volatile guard_top __attribute__((tls_model("in
 static struct chain chain[2];
 static struct sv_mutex chain_lock = SV_MUTEX_INIT;
 static bool installed;		/* under chain_lock */
-static struct sv_once init_once = SV_ONCE_INIT;
+static struct sigaction first[2];	/* what was there before us; constant once installed */
+/* The context that this thread is passing on, and the frame of the handler that does. */
+static __thread struct { void *uc; uintptr_t frame; } volatile passing_on
+	__attribute__((tls_model("initial-exec")));
 
 _Static_assert(sizeof(struct sigaction) % sizeof(unsigned long) == 0, "copied in whole words");
 
@@ -136,12 +139,23 @@ static void reset_hand(int signo)
 	chain_unlock_signals(&old);
 }
 
-static void chain_call(int signo, siginfo_t *si, void *uc)
+static void chain_call(int signo, siginfo_t *si, void *uc, uintptr_t frame)
 {
+	void *outer_uc = passing_on.uc;
+	uintptr_t outer_frame = passing_on.frame;
 	struct sigaction act;
 	sigset_t mask;
 
-	chain_read(signo, &act);
+	/*
+	 * A program that put its handler over ours may pass on to ours what it does not
+	 * want, and ours passes on to it: the second time round goes to the one before.
+	 * Such a call comes from below the first one's frame; a new signal that finds what
+	 * a handler left behind by siglongjmp does not.
+	 */
+	if (uc == outer_uc && frame < outer_frame)
+		act = first[signo == SIGBUS];
+	else
+		chain_read(signo, &act);
 	if (!(act.sa_flags & SA_SIGINFO)) {
 		if (act.sa_handler == SIG_IGN && si->si_code <= 0)
 			return;
@@ -157,10 +171,14 @@ static void chain_call(int signo, siginfo_t *si, void *uc)
 		sigaddset(&mask, signo);
 	/* Returning restores the interrupted mask; leaving by siglongjmp is theirs to restore. */
 	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+	passing_on.uc = uc;
+	passing_on.frame = frame;
 	if (act.sa_flags & SA_SIGINFO)
 		act.sa_sigaction(signo, si, uc);
 	else
 		act.sa_handler(signo);
+	passing_on.uc = outer_uc;
+	passing_on.frame = outer_frame;
 }
 
 static void guard_handler(int signo, siginfo_t *si, void *ctx)
@@ -170,7 +188,7 @@ static void guard_handler(int signo, siginfo_t *si, void *ctx)
 	int saved = errno;
 
 	if (!g) {
-		chain_call(signo, si, ctx);
+		chain_call(signo, si, ctx, (uintptr_t)__builtin_frame_address(0));
 		errno = saved;
 		return;
 	}
@@ -182,37 +200,46 @@ static void guard_handler(int signo, siginfo_t *si, void *ctx)
 	siglongjmp(g->env, 1);
 }
 
+static const int signals[] = { SIGSEGV, SIGBUS };
+
+/*
+ * chain_lock held. Installs ours where it is not: at first, and again where the program
+ * has put its own over it meanwhile, which then becomes the one we pass on to.
+ */
 static int guard_install(void)
 {
-	static const int signals[] = { SIGSEGV, SIGBUS };
 	struct sigaction act = {
 		.sa_sigaction = guard_handler,
 		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK | SA_RESTART,
 	};
-	struct sigaction old[ARRAY_SIZE(signals)];
-	sigset_t mask;
-	int err = 0;
+	struct sigaction old;
 
 	sigemptyset(&act.sa_mask);
-	chain_lock_signals(&mask);
-	/* What was there is known before ours can be called. */
-	for (size_t i = 0; i < ARRAY_SIZE(signals) && !err; i++) {
-		if (SV_FAULT(EINVAL) || sv_libc.sigaction(signals[i], NULL, &old[i]))
-			err = -errno;
-		else
-			chain_write(signals[i], &old[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(signals) && !err; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (SV_FAULT(EINVAL) || sv_libc.sigaction(signals[i], NULL, &old))
+			return -errno;
+		if ((old.sa_flags & SA_SIGINFO) && old.sa_sigaction == guard_handler)
+			continue;
+		/* What was there is known before ours can be called. */
+		chain_write(signals[i], &old);
+		if (!installed)
+			first[i] = old;
 		if (sv_libc.sigaction(signals[i], &act, NULL))
-			err = -errno;
-	installed = !err;
-	chain_unlock_signals(&mask);
-	return err;
+			return -errno;
+	}
+	installed = true;
+	return 0;
 }
 
 int sv_guard_init(void)
 {
-	return sv_once(&init_once, guard_install);
+	sigset_t mask;
+	int err;
+
+	chain_lock_signals(&mask);
+	err = guard_install();
+	chain_unlock_signals(&mask);
+	return err;
 }
 
 int sv_guard_sigaction(int signo, const struct sigaction *act, struct sigaction *old)
@@ -250,37 +277,66 @@ void sv_guard_leave(struct sv_guard *g)
 	guard_top = g->outer;
 }
 
-int sv_copy_from_user(void *dst, const void *user_src, size_t n)
+/*
+ * No process has memory in the upper half of the address space or around its end. (UBSan
+ * wants no null pointer to reach memcpy; here it may be one, and faults as it should.)
+ */
+#define MAY_BE_NULL __attribute__((__no_sanitize__("nonnull-attribute")))
+
+static bool user_range_ok(const void *user, size_t n)
+{
+	uintptr_t start = (uintptr_t)user, end;
+
+	return !__builtin_add_overflow(start, n, &end) && !(end >> 63);
+}
+
+MAY_BE_NULL int sv_copy_from_user(void *dst, const void *user_src, size_t n)
 {
 	struct sv_guard g;
 
-	if (sv_guard_enter(&g))
+	if (!user_range_ok(user_src, n) || sv_guard_enter(&g))
 		return -EFAULT;
 	memcpy(dst, user_src, n);
 	sv_guard_leave(&g);
 	return 0;
 }
 
-int sv_copy_to_user(void *user_dst, const void *src, size_t n)
+MAY_BE_NULL int sv_copy_to_user(void *user_dst, const void *src, size_t n)
 {
 	struct sv_guard g;
 
-	if (sv_guard_enter(&g))
+	if (!user_range_ok(user_dst, n) || sv_guard_enter(&g))
 		return -EFAULT;
 	memcpy(user_dst, src, n);
 	sv_guard_leave(&g);
 	return 0;
 }
 
-int sv_clear_user(void *user_dst, size_t n)
+MAY_BE_NULL int sv_clear_user(void *user_dst, size_t n)
 {
 	struct sv_guard g;
 
-	if (sv_guard_enter(&g))
+	if (!user_range_ok(user_dst, n) || sv_guard_enter(&g))
 		return -EFAULT;
 	memset(user_dst, 0, n);
 	sv_guard_leave(&g);
 	return 0;
+}
+
+long sv_strncpy_from_user(char *dst, const char *user_src, size_t room)
+{
+	struct sv_guard g;
+	size_t i;
+
+	if (sv_guard_enter(&g))
+		return -EFAULT;
+	for (i = 0; i < room; i++) {
+		dst[i] = *(const volatile char *)(user_src + i);
+		if (!dst[i])
+			break;
+	}
+	sv_guard_leave(&g);
+	return (long)i;
 }
 
 int sv_user_is_zero(const void *user_src, size_t n)

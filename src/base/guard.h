@@ -13,12 +13,15 @@
  *
  * A guard catches synchronous faults alone: a SIGSEGV that somebody sent with kill(2) goes
  * to the program's handler even while a guard is active. A handler that the program
- * installs later with plain sigaction(2) displaces ours unless it passes on what it does
- * not know; under the preload library it can't (sv_guard_sigaction).
+ * installs later with plain sigaction(2) takes the place of ours until the next
+ * sv_guard_init() (each open and each new object calls it), which puts ours over it again
+ * and passes on to it. Under the preload library ours is never displaced
+ * (sv_guard_sigaction).
  *
  * A struct sv_guard is a local variable of the function that enters it: that is how a guard
- * whose frame was left by a longjmp is told from a live one. Guards nest (a stack per thread). The memory that a faulting access has already
- * changed stays changed, as after a partial copy in the kernel.
+ * whose frame was left by a longjmp is told from a live one. Guards nest (a stack per
+ * thread). The memory that a faulting access has already changed stays changed, as after a
+ * partial copy in the kernel.
  *
  *	struct sv_guard g;
  *	if (sv_guard_enter(&g)) {
@@ -67,6 +70,8 @@ void sv_guard_leave(struct sv_guard *g);
 int sv_copy_from_user(void *dst, const void *user_src, size_t n);
 int sv_copy_to_user(void *user_dst, const void *src, size_t n);
 int sv_clear_user(void *user_dst, size_t n);
+/* The string's length, or room when no zero byte lies in its first room bytes; -EFAULT. */
+long sv_strncpy_from_user(char *dst, const char *user_src, size_t room);
 /* 1 if all n bytes are zero, 0 if not, -EFAULT. */
 int sv_user_is_zero(const void *user_src, size_t n);
 

@@ -13,5 +13,6 @@ struct sv_libc sv_libc = {
 	.mmap = mmap,
 	.fcntl = fcntl,
 	.dup = dup,
+	.syscall = syscall,
 	.sigaction = sigaction,
 };

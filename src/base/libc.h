@@ -18,6 +18,7 @@ struct sv_libc {
 	void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 	int (*fcntl)(int fd, int cmd, ...);
 	int (*dup)(int fd);
+	long (*syscall)(long nr, ...);
 	int (*sigaction)(int sig, const struct sigaction *act, struct sigaction *old);
 };
 extern struct sv_libc sv_libc;

@@ -95,9 +95,10 @@ static inline bool list_is_singular(const struct list_head *head)
 
 static inline void list_replace(struct list_head *old, struct list_head *n)
 {
+	/* In this order an empty old makes n empty: the second line changes old->prev. */
 	n->next = old->next;
-	n->prev = old->prev;
 	n->next->prev = n;
+	n->prev = old->prev;
 	n->prev->next = n;
 }
 

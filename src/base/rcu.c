@@ -114,9 +114,33 @@ void sv_synchronize_rcu(void)
 	__tsan_acquire(&rcu_tsan_edge);
 }
 
+/* liburcu's own frees what TSan saw another thread allocate; callbacks run in order. */
+struct rcu_tsan_wait {
+	struct rcu_head head;
+	struct sv_mutex lock;
+	struct sv_cond cond;
+	bool done;
+};
+
+static void rcu_tsan_wake(struct rcu_head *head)
+{
+	struct rcu_tsan_wait *w = container_of(head, struct rcu_tsan_wait, head);
+
+	sv_mutex_lock(&w->lock);
+	w->done = true;
+	sv_cond_signal(&w->cond);
+	sv_mutex_unlock(&w->lock);
+}
+
 void sv_rcu_barrier(void)
 {
-	urcu_bp_barrier();
+	struct rcu_tsan_wait w = { .lock = SV_MUTEX_INIT, .cond = SV_COND_INIT };
+
+	sv_call_rcu(&w.head, rcu_tsan_wake);
+	sv_mutex_lock(&w.lock);
+	while (!w.done)
+		sv_cond_wait(&w.cond, &w.lock);
+	sv_mutex_unlock(&w.lock);
 	__tsan_acquire(&rcu_tsan_edge);
 }
 

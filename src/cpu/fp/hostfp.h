@@ -10,7 +10,9 @@
  *   (hf_may_be_used()): then no result needs to be checked for being inexact;
  * - the thread's floating point environment is the one that a process starts with: round to
  *   nearest, exceptions masked, subnormals neither flushed to zero nor read as zero (on x86
- *   MXCSR.FTZ and DAZ, on Arm FPCR.FZ clear).
+ *   MXCSR.FTZ and DAZ, on Arm FPCR.FZ clear). A thread that belongs to somebody else may have
+ *   it otherwise (a program linked with -ffast-math flushes): hf_enter() makes it so, and
+ *   hf_leave() gives the caller's back, flags included.
  *
  * The host's result is then IEEE 754's; the flags that are left are NV, DZ, OF and UF.
  *
@@ -32,6 +34,12 @@
 #define SV_CPU_FP_HOSTFP_H
 
 #include "cpu/fp/softfloat.h"
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#elif !defined(__aarch64__) && !defined(__riscv_flen)
+#include <fenv.h>
+#endif
 
 /* Excess precision (x87) rounds twice, and -ffast-math promises nothing. */
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__) && \
@@ -111,6 +119,54 @@ static inline double hf_host_fma(double a, double b, double c)
 	return a;
 }
 #endif
+
+struct hf_env {
+#if defined(__SSE2__)
+	u32 mxcsr;
+#elif defined(__aarch64__)
+	u64 fpcr, fpsr;
+#elif defined(__riscv_flen)
+	u64 fcsr;
+#else
+	fenv_t env;
+#endif
+};
+
+/*
+ * The memory clobbers keep arithmetic between the two calls: all of it reads its operands from
+ * memory and writes its results there, as a hart's registers are.
+ */
+static inline void hf_enter(struct hf_env *old)
+{
+#if defined(__SSE2__)
+	old->mxcsr = _mm_getcsr();
+	_mm_setcsr(0x1f80);
+	__asm__ volatile("" : : : "memory");
+#elif defined(__aarch64__)
+	__asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr\n\tmsr fpcr, xzr"
+			 : "=&r"(old->fpcr), "=&r"(old->fpsr) : : "memory");
+#elif defined(__riscv_flen)
+	__asm__ volatile("fscsr %0, zero" : "=r"(old->fcsr) : : "memory");
+#else
+	fegetenv(&old->env);
+	fesetenv(FE_DFL_ENV);
+#endif
+}
+
+static inline void hf_leave(const struct hf_env *old)
+{
+#if defined(__SSE2__)
+	__asm__ volatile("" : : : "memory");
+	_mm_setcsr(old->mxcsr);
+#elif defined(__aarch64__)
+	__asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1"
+			 : : "r"(old->fpcr), "r"(old->fpsr) : "memory");
+#elif defined(__riscv_flen)
+	__asm__ volatile("fscsr %0" : : "r"(old->fcsr) : "memory");
+#else
+	fesetenv(&old->env);
+#endif
+}
 
 /* rm is the mode in force (frm's where the instruction says so), flags the guest's fflags. */
 static inline bool hf_may_be_used(enum sf_round rm, u8 flags)

@@ -105,7 +105,7 @@ fp_inline bool num_is_nan(struct num n)
 	return n.kind >= QNAN;
 }
 
-/* Does rounding enlarge the magnitude? rest is what is dropped, half its half, odd the last bit kept. */
+/* Is the magnitude rounded up? rest is dropped, half is its half; odd: the last bit kept. */
 fp_inline bool round_up(enum sf_round rm, bool sign, bool odd, u64 rest, u64 half)
 {
 	switch (rm) {
@@ -286,10 +286,10 @@ fp_inline u64 fp_div(struct fmt f, u64 a_bits, u64 b_bits, enum sf_round rm, u8 
 
 fp_inline u64 fp_sqrt(struct fmt f, u64 a_bits, enum sf_round rm, u8 *flags)
 {
-	/* Two bits more than the format keeps: the leading one's neighbours need the half bit. */
-	const int digits = f.frac + 3;
+	/* What the format keeps and the half bit; the remainder is the sticky bit. */
+	const int digits = f.frac + 2;
 	struct num a = unpack(f, a_bits);
-	u64 left, root = 0, rem = 0, trial;
+	u64 left, root = 0, rem = 0, trial, digit;
 	int i;
 
 	if (num_is_nan(a))
@@ -309,11 +309,9 @@ fp_inline u64 fp_sqrt(struct fmt f, u64 a_bits, enum sf_round rm, u8 *flags)
 		rem = rem << 2 | left >> 62;
 		left <<= 2;
 		trial = root << 2 | 1;
-		root <<= 1;
-		if (rem >= trial) {
-			rem -= trial;
-			root |= 1;
-		}
+		digit = rem >= trial;		/* no branch: it could not be predicted */
+		rem -= trial & -digit;
+		root = root << 1 | digit;
 	}
 	return round_pack(f, false, a.exp >> 1, root << (64 - digits) | (rem != 0), rm, flags);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cpu/fp/hostfp.h"
 #include "cpu/riscv/impl.h"
 
 static const u64 always_fine = 1;
@@ -338,18 +339,21 @@ static void run_faulted(struct rv_hart *h)
 const struct rv_exit_info *rv_hart_run(struct rv_hart *h)
 {
 	struct sv_guard guard;
+	struct hf_env fp;
 
 	h->exit.reason = RV_EXIT_NONE;
 	h->fault_op = NULL;
 	__atomic_store_n(&h->running, 1, __ATOMIC_SEQ_CST);
 	/* The owner may have written code: see "Coherence" in impl.h. */
 	h->gen++;
+	hf_enter(&fp);
 	if (sv_guard_enter(&guard)) {
 		run_faulted(h);
 	} else {
 		run_loop(h);
 		sv_guard_leave(&guard);
 	}
+	hf_leave(&fp);
 	__atomic_store_n(&h->running, 0, __ATOMIC_SEQ_CST);
 	return &h->exit;
 }

@@ -206,6 +206,7 @@ struct rv_hart {
 	bool group_live[RV_GROUPS];
 	unsigned group_next;	/* first number never used since the last clearing */
 	unsigned group;
+	bool tlb_used;
 	u64 jump_epoch;
 	u64 super_lo[2], super_hi[2];	/* VA spans with entries cut from superpages; by sign of VA */
 	u64 code_map[RV_CODE_MAP_BITS / 64];	/* pages that jumps[] may know, hashed */

@@ -56,7 +56,10 @@ static u64 access_fault(enum cpu_access a)
 
 static void tlb_clear(struct rv_hart *h)
 {
-	memset(h->tlb, 0, sizeof(h->tlb));
+	/* An untouched TLB has no memory behind it yet, and should not get any for this. */
+	if (h->tlb_used)
+		memset(h->tlb, 0, sizeof(h->tlb));
+	h->tlb_used = false;
 	memset(h->group_live, 0, sizeof(h->group_live));
 	h->group_next = 1;
 	for (int i = 0; i < 2; i++) {
@@ -281,6 +284,7 @@ static void tlb_fill(struct rv_hart *h, u64 va, const struct walk *w, enum cpu_a
 
 	if ((e->r != key && e->w != key && e->x != key) || e->addend != addend)
 		memset(e, 0, sizeof(*e));
+	h->tlb_used = true;
 	e->addend = addend;
 	h->tlb_gpa[e - h->tlb] = w->gpa & RV_PAGE_MASK;
 	/* Only what this access has proved, and what follows from it. */

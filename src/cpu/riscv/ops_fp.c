@@ -168,15 +168,36 @@ TO_F(fmax_s, BOX32, u32, sf32_max(S1, S2, &fl))
 TO_F(fmin_d, BOX64, u64, sf64_min(D1, D2, &fl))
 TO_F(fmax_d, BOX64, u64, sf64_max(D1, D2, &fl))
 
-#define COMPARE(name, bits, X1, X2, fast) \
-	SOFT(f##name, u32, sf##bits##_##fast(X1, X2, &fl)) \
-	RV_OP(f##name) { h->x[op->rd] = soft_f##name(h, op); NEXT; }
-COMPARE(eq_s, 32, S1, S2, eq)
-COMPARE(lt_s, 32, S1, S2, lt)
-COMPARE(le_s, 32, S1, S2, le)
-COMPARE(eq_d, 64, D1, D2, eq)
-COMPARE(lt_d, 64, D1, D2, lt)
-COMPARE(le_d, 64, D1, D2, le)
+/* Without a NaN a comparison raises nothing, and the order of the raw bits tells it. */
+static inline s64 order32(u32 a)
+{
+	return a & SF32_SIGN ? -(s64)(a & ~SF32_SIGN) : (s64)a;
+}
+
+static inline s64 order64(u64 a)
+{
+	return a & SF64_SIGN ? -(s64)(a & ~SF64_SIGN) : (s64)a;
+}
+
+#define COMPARE(name, sfx, bits, X1, X2, how) \
+	SOFT(f##name##_##sfx, u32, sf##bits##_##name(X1, X2, &fl)) \
+	static sv_noinline const struct rv_op *slow_##name##_##sfx(struct rv_hart *h, const struct rv_op *op) \
+	{ \
+		h->x[op->rd] = soft_f##name##_##sfx(h, op); \
+		NEXT; \
+	} \
+	RV_OP(f##name##_##sfx) \
+	{ \
+		u##bits a = X1, b = X2; \
+		if (unlikely(sf##bits##_is_nan(a) || sf##bits##_is_nan(b))) \
+			return slow_##name##_##sfx(h, op); \
+		h->x[op->rd] = order##bits(a) how order##bits(b); \
+		NEXT; \
+	}
+#define COMPARES(name, how) COMPARE(name, s, 32, S1, S2, how) COMPARE(name, d, 64, D1, D2, how)
+COMPARES(eq, ==)
+COMPARES(lt, <)
+COMPARES(le, <=)
 
 RV_OP(fclass_s)
 {
@@ -214,8 +235,9 @@ TO_F(fcvt_s_w, BOX32, u32, sf32_from_s32((s32)h->x[op->rs1], RM, &fl))
 TO_F(fcvt_s_wu, BOX32, u32, sf32_from_u32((u32)h->x[op->rs1], RM, &fl))
 TO_F(fcvt_s_l, BOX32, u32, sf32_from_s64((s64)h->x[op->rs1], RM, &fl))
 TO_F(fcvt_s_lu, BOX32, u32, sf32_from_u64(h->x[op->rs1], RM, &fl))
-TO_F(fcvt_d_w, BOX64, u64, sf64_from_s32((s32)h->x[op->rs1], RM, &fl))
-TO_F(fcvt_d_wu, BOX64, u64, sf64_from_u32((u32)h->x[op->rs1], RM, &fl))
+/* Always exact, so the host's will do. */
+PLAIN(fcvt_d_w, hf_double_bits((s32)h->x[op->rs1]))
+PLAIN(fcvt_d_wu, hf_double_bits((u32)h->x[op->rs1]))
 TO_F(fcvt_d_l, BOX64, u64, sf64_from_s64((s64)h->x[op->rs1], RM, &fl))
 TO_F(fcvt_d_lu, BOX64, u64, sf64_from_u64(h->x[op->rs1], RM, &fl))
 TO_F(fcvt_s_d, BOX32, u32, sf64_to_f32(D1, RM, &fl))

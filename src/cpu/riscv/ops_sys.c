@@ -40,7 +40,7 @@ RV_OP(ebreak)
 {
 	if (h->debug_ebreak)
 		return rv_exit_at(h, op, RV_EXIT_DEBUG);
-	return rv_raise(h, op, RV_CAUSE_BREAK, rv_op_pc(h, op));
+	return rv_raise(h, op, RV_CAUSE_BREAK, 0);
 }
 
 RV_OP(sret)

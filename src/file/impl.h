@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of this folder share.
+ */
+#ifndef SV_FILE_IMPL_H
+#define SV_FILE_IMPL_H
+
+#include "base/list.h"
+#include "base/refcount.h"
+#include "file/file.h"
+
+struct sv_file {
+	refcount_t refs;
+	u32 mm;			/* the address space it was made in */
+	const struct sv_file_ops *ops;
+	void *priv;
+	int fd;			/* the backing, until install publishes it; then -1 */
+	int own_fd;		/* SV_BACKING_KEEP, else -1 */
+	u8 backing;		/* enum sv_backing without flags */
+	bool keep, marked;
+	dev_t dev;		/* a memfd's identity */
+	ino_t ino;
+	struct list_head link;	/* in all_files while in use */
+	struct sv_file *next_free;
+};
+
+/* Made before a fork that this process is the child of. */
+bool sv_file_is_foreign(const struct sv_file *f);
+
+#endif
