@@ -2,7 +2,7 @@
 /*
  * softvirt: Linux's virtualization interfaces in user space.
  *
- * Four calls with the shape of the system calls they stand for. Each returns what the
+ * Calls with the shape of the system calls they stand for. Each returns what the
  * system call returns and sets errno as the kernel does. All are safe from any thread;
  * a descriptor may be used by several threads at once, as with the kernel.
  *
@@ -33,8 +33,17 @@ void *softvirt_mmap(void *addr, size_t length, int prot, int flags, int fd, off_
 /* close(2). Mappings stay valid until munmap(2), as with the kernel. */
 int softvirt_close(int fd);
 
-/* dup(2), dup2(2), dup3(2) and fcntl(F_DUPFD): the copy serves the same object. */
+/*
+ * dup(2), dup2(2), dup3(2), fcntl(2) and close_range(2): a copy serves the same object,
+ * which goes away with its last descriptor and mapping. A descriptor that was copied with
+ * the C library's calls is recognised at its first softvirt_ioctl(); one that was closed
+ * with them keeps its object alive until the number is used again: use these.
+ */
 int softvirt_dup(int fd);
+int softvirt_dup2(int fd, int newfd);
+int softvirt_dup3(int fd, int newfd, int flags);
+int softvirt_fcntl(int fd, int cmd, ...);
+int softvirt_close_range(unsigned int first, unsigned int last, int flags);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A RISC-V vCPU: its life, KVM_RUN, power state, interrupts.
+ *
+ * KVM_RUN is a loop: do what others requested, enter the guest, handle the exit. In the
+ * steady state of MMIO exits it makes no system call and takes vcpu->mutex only.
+ *
+ * An exit that user space answers (a load, an SBI call) stays pending in the vCPU; the next
+ * KVM_RUN takes the answer from kvm_run before anything else, also with immediate_exit.
+ *
+ * Requests: another thread sets a bit, then kicks. The loop takes the bits before it
+ * enters; the kick ends a guest run that has begun since. A stopped vCPU sleeps in KVM_RUN.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/guard.h"
+#include "kvm/riscv/sbi.h"
+
+const char *const riscv_vcpu_stat_names[] = {
+	"ecall_exit_stat", "wfi_exit_stat", "wrs_exit_stat", "mmio_exit_user", "mmio_exit_kernel",
+	"csr_exit_user", "csr_exit_kernel", "signal_exits", "exits",
+	"instructions", "tlb_misses", "blocks_decoded", "traps", NULL
+};
+
+/* Which exits the loop stays in for. */
+enum loop { LOOP_AGAIN, LOOP_LEAVE };
+
+static enum cpu_phys_kind resolve(void *owner, u64 gpa, enum cpu_access access,
+				  struct cpu_phys_page *page)
+{
+	struct riscv_vcpu *v = owner;
+	u64 gfn = gpa >> SV_PAGE_SHIFT;
+	const struct kvm_memory_slot *s;
+	enum cpu_phys_kind kind = CPU_PHYS_RAM;
+
+	rcu_read_lock();
+	s = gfn_to_memslot(v->vcpu.kvm, gfn);
+	if (!s) {
+		kind = CPU_PHYS_MMIO;
+		if (access == CPU_ACCESS_EXEC) {	/* no device answers with instructions */
+			kind = CPU_PHYS_FAULT;
+			page->err = -EOPNOTSUPP;
+		}
+	} else if (access == CPU_ACCESS_WRITE && (s->flags & KVM_MEM_READONLY)) {
+		kind = CPU_PHYS_MMIO;
+	} else {
+		page->host = kvm_slot_host(s, gfn);
+		page->writable = !(s->flags & KVM_MEM_READONLY) && !s->dirty_bitmap;
+		if (access == CPU_ACCESS_WRITE) {
+			mark_page_dirty_in_slot(s, gfn);
+			page->writable = true;
+		}
+	}
+	rcu_read_unlock();
+	return kind;
+}
+
+static bool mmio_write(void *owner, u64 gpa, unsigned int len, u64 data)
+{
+	struct riscv_vcpu *v = owner;
+
+	if (!kvm_ioeventfd_write(v->vcpu.kvm, gpa, len, data) &&
+	    !kvm_coalesced_mmio_write(&v->vcpu, gpa, len, data))
+		return false;
+	v->vcpu.stat->arch[STAT_MMIO_EXIT_KERNEL]++;
+	return true;
+}
+
+static const struct cpu_phys_ops phys_ops = { .resolve = resolve, .mmio_write = mmio_write };
+
+/* As after power-on, or as HSM start says: registers, lines, what the guest had set up. */
+static void vcpu_reset(struct riscv_vcpu *v, u64 pc, u64 a0, u64 a1)
+{
+	rv_hart_reset(v->hart);
+	rv_hart_set_csr(v->hart, CSR_STIMECMP, ~0ull);
+	rv_hart_set_csr(v->hart, CSR_SCOUNTEREN, 7);	/* cycle, time, instret for U mode */
+	rv_hart_set_irq(v->hart, IRQ_S_SOFT, false);
+	rv_hart_set_irq(v->hart, IRQ_S_EXT, false);
+	rv_hart_set_pc(v->hart, pc);
+	rv_hart_set_x(v->hart, X_A0, a0);
+	rv_hart_set_x(v->hart, X_A1, a1);
+	sbi_pmu_reset(v);
+	sbi_sta_reset(v);
+}
+
+int riscv_vcpu_create(struct kvm *kvm, u32 id, struct kvm_vcpu **out)
+{
+	struct rv_hart_config cfg = { .extensions = RV_EXT_ALL, .phys = &phys_ops };
+	struct riscv_vcpu *v = sv_zalloc(sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	cfg.owner = v;
+	v->isa = RV_EXT_ALL;
+	v->hart = rv_hart_create(&cfg);
+	if (!v->hart) {
+		sv_free(v);
+		return -ENOMEM;
+	}
+	sv_spin_init(&v->mp_lock);
+	v->mp_state = KVM_MP_STATE_RUNNABLE;
+	v->requests = REQ_TIME;
+	sbi_sta_init(v);
+	sbi_vcpu_init(v);
+	vcpu_reset(v, 0, 0, 0);
+	*out = &v->vcpu;
+	return 0;
+}
+
+/* The first vCPU boots; the others wait for HSM start or KVM_SET_MP_STATE. */
+void riscv_vcpu_postcreate(struct kvm_vcpu *vcpu)
+{
+	struct riscv_vcpu *v = to_riscv(vcpu);
+
+	if (vcpu->vcpu_idx == 0)
+		return;
+	sv_spin_lock(&v->mp_lock);
+	riscv_power_off_locked(v);
+	sv_spin_unlock(&v->mp_lock);
+}
+
+void riscv_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct riscv_vcpu *v = to_riscv(vcpu);
+
+	sbi_sta_destroy(v);
+	sv_free(v->pmu);
+	rv_hart_destroy(v->hart);
+	sv_free(v);
+}
+
+void riscv_vcpu_kick(struct kvm_vcpu *vcpu)
+{
+	rv_hart_kick(to_riscv(vcpu)->hart);
+	kvm_vcpu_wake(vcpu);
+}
+
+void riscv_vcpu_request_flush(struct kvm_vcpu *vcpu)
+{
+	rv_hart_request_flush_phys(to_riscv(vcpu)->hart);
+}
+
+bool riscv_vcpu_requests_done(struct kvm_vcpu *vcpu)
+{
+	return rv_hart_requests_done(to_riscv(vcpu)->hart);
+}
+
+void riscv_make_request(struct riscv_vcpu *v, u32 req)
+{
+	__atomic_fetch_or(&v->requests, req, __ATOMIC_SEQ_CST);
+	riscv_vcpu_kick(&v->vcpu);
+}
+
+void riscv_vcpu_set_irq(struct riscv_vcpu *v, unsigned int irq, bool level)
+{
+	rv_hart_set_irq(v->hart, irq, level);
+	if (level)
+		kvm_vcpu_wake(&v->vcpu);
+}
+
+void riscv_power_off_locked(struct riscv_vcpu *v)
+{
+	WRITE_ONCE(v->mp_state, KVM_MP_STATE_STOPPED);
+	riscv_make_request(v, REQ_STOPPED);
+}
+
+int riscv_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *s)
+{
+	s->mp_state = READ_ONCE(to_riscv(vcpu)->mp_state);
+	return 0;
+}
+
+int riscv_set_mp_state(struct kvm_vcpu *vcpu, const struct kvm_mp_state *s)
+{
+	struct riscv_vcpu *v = to_riscv(vcpu);
+	int ret = 0;
+
+	sv_spin_lock(&v->mp_lock);
+	switch (s->mp_state) {
+	case KVM_MP_STATE_RUNNABLE:
+		WRITE_ONCE(v->mp_state, KVM_MP_STATE_RUNNABLE);
+		break;
+	case KVM_MP_STATE_STOPPED:
+		riscv_power_off_locked(v);
+		break;
+	default:
+		ret = -EINVAL;
+		break;
+	}
+	sv_spin_unlock(&v->mp_lock);
+	return ret;
+}
+
+int riscv_set_guest_debug(struct kvm_vcpu *vcpu, u32 control)
+{
+	struct riscv_vcpu *v = to_riscv(vcpu);
+
+	vcpu->guest_debug = control & KVM_GUESTDBG_ENABLE ? control : 0;
+	rv_hart_set_debug(v->hart, vcpu->guest_debug != 0,
+			  vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
+	return 0;
+}
+
+long riscv_vcpu_async_ioctl(struct kvm_vcpu *vcpu, unsigned int cmd, unsigned long arg)
+{
+	struct kvm_interrupt irq;
+
+	if (cmd != KVM_INTERRUPT)
+		return -ENOIOCTLCMD_SV;
+	if (sv_copy_from_user(&irq, (void *)arg, sizeof(irq)))
+		return -EFAULT;
+	/* Anything but SET lowers the line. */
+	riscv_vcpu_set_irq(to_riscv(vcpu), IRQ_S_EXT, irq.irq == KVM_INTERRUPT_SET);
+	return 0;
+}
+
+static bool wfi_over(struct kvm_vcpu *vcpu)
+{
+	struct riscv_vcpu *v = to_riscv(vcpu);
+
+	return rv_hart_has_interrupt(v->hart) || __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
+}
+
+void riscv_vcpu_wfi(struct riscv_vcpu *v)
+{
+	if (wfi_over(&v->vcpu))
+		return;
+	/* A signal leaves the attention word as it is judged there: the loop looks again. */
+	if (kvm_vcpu_block(&v->vcpu, wfi_over, rv_hart_timer_deadline_ns(v->hart)) ==
+	    KVM_BLOCK_SIGNAL)
+		v->signalled = true;
+}
+
+static bool power_on(struct kvm_vcpu *vcpu)
+{
+	return !riscv_vcpu_stopped(to_riscv(vcpu));
+}
+
+static void do_reset(struct riscv_vcpu *v)
+{
+	u64 pc, a1;
+
+	sv_spin_lock(&v->mp_lock);
+	pc = v->reset_pc;
+	a1 = v->reset_a1;
+	sv_spin_unlock(&v->mp_lock);
+	vcpu_reset(v, pc, v->vcpu.vcpu_id, a1);
+}
+
+/* What others asked for. False: a signal came while the vCPU was off. */
+static bool handle_requests(struct riscv_vcpu *v)
+{
+	u32 req = __atomic_exchange_n(&v->requests, 0, __ATOMIC_SEQ_CST);
+
+	if ((req & REQ_STOPPED) && riscv_vcpu_stopped(v) &&
+	    kvm_vcpu_block(&v->vcpu, power_on, ~0ull) == KVM_BLOCK_SIGNAL) {
+		/* Still to be done at the next KVM_RUN; no kick is needed for that. */
+		__atomic_fetch_or(&v->requests, req, __ATOMIC_SEQ_CST);
+		return false;
+	}
+	req |= __atomic_exchange_n(&v->requests, 0, __ATOMIC_SEQ_CST);
+	if (req & REQ_STOPPED && riscv_vcpu_stopped(v))
+		__atomic_fetch_or(&v->requests, REQ_STOPPED, __ATOMIC_SEQ_CST);
+	if (req & REQ_RESET)
+		do_reset(v);
+	if (req & REQ_TIME) {
+		v->time_offset = __atomic_load_n(&to_riscv_vm(v->vcpu.kvm)->time_offset,
+						 __ATOMIC_SEQ_CST);
+		rv_hart_set_time_offset(v->hart, v->time_offset);
+	}
+	return true;
+}
+
+/* The answer to the exit that user space has handled since. */
+static void take_answer(struct riscv_vcpu *v)
+{
+	struct kvm_run *run = v->vcpu.run;
+	u32 reason = READ_ONCE(run->exit_reason);
+	u64 data = 0;
+
+	if (v->mmio_pending && reason == KVM_EXIT_MMIO) {
+		v->mmio_pending = false;
+		memcpy(&data, run->mmio.data, v->mmio_len);
+		rv_hart_complete_mmio_read(v->hart, data);
+	} else if (v->sbi_pending && reason == KVM_EXIT_RISCV_SBI) {
+		v->sbi_pending = false;
+		rv_hart_set_x(v->hart, X_A0, run->riscv_sbi.ret[0]);
+		rv_hart_set_x(v->hart, X_A1, run->riscv_sbi.ret[1]);
+		rv_hart_complete_ecall(v->hart);
+	}
+}
+
+static void exit_mmio(struct riscv_vcpu *v, const struct rv_exit_info *info)
+{
+	struct kvm_run *run = v->vcpu.run;
+	bool write = info->reason == RV_EXIT_MMIO_WRITE;
+
+	v->vcpu.stat->arch[STAT_MMIO_EXIT_USER]++;
+	run->mmio.phys_addr = info->mmio.gpa;
+	run->mmio.len = info->mmio.len;
+	run->mmio.is_write = write;
+	if (write)
+		memcpy(run->mmio.data, &info->mmio.data, sizeof(run->mmio.data));
+	v->mmio_len = info->mmio.len;
+	v->mmio_pending = !write;
+	run->exit_reason = KVM_EXIT_MMIO;
+}
+
+static enum loop exit_fault(struct riscv_vcpu *v, const struct rv_exit_info *info, long *ret)
+{
+	struct kvm_run *run = v->vcpu.run;
+	struct softvirt_memory_fault *mf = SOFTVIRT_MEMORY_FAULT(run);
+
+	*ret = info->fault.err;
+	if (info->fault.err == -EFAULT) {
+		mf->flags = 0;
+		mf->gpa = ALIGN_DOWN(info->fault.gpa, SV_PAGE_SIZE);
+		mf->size = SV_PAGE_SIZE;
+		run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	}
+	return LOOP_LEAVE;
+}
+
+static enum loop handle_exit(struct riscv_vcpu *v, const struct rv_exit_info *info, long *ret)
+{
+	struct kvm_run *run = v->vcpu.run;
+
+	*ret = 0;
+	switch (info->reason) {
+	case RV_EXIT_MMIO_READ:
+	case RV_EXIT_MMIO_WRITE:
+		exit_mmio(v, info);
+		return LOOP_LEAVE;
+	case RV_EXIT_ECALL:
+		switch (sbi_ecall(v)) {
+		case SBI_TO_USER:
+		case SBI_EXIT:
+			return LOOP_LEAVE;
+		default:
+			return LOOP_AGAIN;
+		}
+	case RV_EXIT_WFI:
+		v->vcpu.stat->arch[STAT_WFI_EXIT]++;
+		riscv_vcpu_wfi(v);
+		return LOOP_AGAIN;
+	case RV_EXIT_PAUSE:
+		v->vcpu.stat->arch[STAT_WRS_EXIT]++;
+		sched_yield();
+		return LOOP_AGAIN;
+	case RV_EXIT_DEBUG:
+		run->exit_reason = KVM_EXIT_DEBUG;
+		return LOOP_LEAVE;
+	case RV_EXIT_FAULT:
+		return exit_fault(v, info, ret);
+	case RV_EXIT_KICK:
+	case RV_EXIT_NONE:
+		return LOOP_AGAIN;
+	}
+	return LOOP_AGAIN;
+}
+
+static void sta_look(struct riscv_vcpu *v, bool scheduled)
+{
+	u64 now;
+
+	if (!v->vcpu.rseq_word) {
+		now = sv_now_ns();
+		scheduled = now - v->sta.last_look_ns >= 1000000;
+		if (scheduled)
+			v->sta.last_look_ns = now;
+	}
+	if (scheduled || !v->sta.tid)
+		sbi_sta_record(v);
+}
+
+static long run_loop(struct riscv_vcpu *v)
+{
+	struct kvm_vcpu *vcpu = &v->vcpu;
+	const struct rv_exit_info *info;
+	bool scheduled = false;
+	long ret = 0;
+
+	if (unlikely(sbi_sta_on(v)))
+		sta_look(v, vcpu->was_scheduled);
+	do {
+		if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)) &&
+		    !handle_requests(v))
+			goto signalled;
+		info = rv_hart_run(v->hart);
+		vcpu->stat->arch[STAT_EXITS]++;
+		if (handle_exit(v, info, &ret) == LOOP_LEAVE)
+			return ret;
+		if (v->signalled)
+			goto signalled;
+		if (kvm_signal_check(vcpu, &scheduled))
+			goto signalled;
+		if (unlikely(sbi_sta_on(v)))
+			sta_look(v, scheduled);
+	} while (1);
+
+signalled:
+	v->signalled = false;
+	vcpu->stat->arch[STAT_SIGNAL_EXITS]++;
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+static void update_stats(struct riscv_vcpu *v)
+{
+	struct rv_hart_stats s;
+
+	rv_hart_get_stats(v->hart, &s);
+	v->vcpu.stat->arch[STAT_INSTRUCTIONS] = s.instructions;
+	v->vcpu.stat->arch[STAT_TLB_MISSES] = s.tlb_misses;
+	v->vcpu.stat->arch[STAT_BLOCKS_DECODED] = s.blocks_decoded;
+	v->vcpu.stat->arch[STAT_TRAPS] = s.traps;
+}
+
+long riscv_vcpu_run(struct kvm_vcpu *vcpu)
+{
+	struct riscv_vcpu *v = to_riscv(vcpu);
+	long ret;
+	bool pending;
+
+	v->ran_atleast_once = true;
+	pending = kvm_signal_begin(vcpu);
+	if (unlikely(vcpu->rseq_word != v->attention)) {
+		v->attention = vcpu->rseq_word;
+		rv_hart_set_attention(v->hart, v->attention);
+	}
+	take_answer(v);
+	/* Read after the attention word was armed: see signal.c. */
+	if (unlikely(__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))) {
+		ret = -EINTR;
+	} else if (unlikely(pending)) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		ret = -EINTR;
+	} else {
+		vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+		ret = run_loop(v);
+	}
+	vcpu->keep_armed = sbi_sta_on(v);
+	kvm_signal_end(vcpu);
+	if (unlikely(vcpu->stats_file))
+		update_stats(v);
+	return ret;
+}

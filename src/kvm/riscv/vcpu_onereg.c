@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST.
+ *
+ * Model: a register id is architecture | size | type | subtype | number. One pair of
+ * functions for each type, in a table. A getter fills a u64, a setter gets one: this file
+ * copies as many bytes as the id's size says, after the type's function has agreed to the
+ * size. Each errno is the kernel's: EINVAL for a size, ENOENT for a number or type that is
+ * not there, EBUSY for what is fixed once the vCPU has run, EFAULT for the address.
+ *
+ * The kernel's order decides which of two errors is seen: size, then (where it says so)
+ * the number, then the copy, then the value.
+ *
+ * Two registers of one state never fight: writing the list's values back in any order
+ * gives the same vCPU (the F view of a register that D has too is its low half; sip has no
+ * timer bit, which follows from compare and time).
+ */
+#include <errno.h>
+
+#include "base/guard.h"
+#include "kvm/riscv/sbi.h"
+
+#define SATP_MODE_SV57 10
+#define U64_ID(type, num) (KVM_REG_RISCV | KVM_REG_SIZE_U64 | (type) | (num))
+#define U32_ID(type, num) (KVM_REG_RISCV | KVM_REG_SIZE_U32 | (type) | (num))
+#define SUBTYPE(num) ((num) & KVM_REG_RISCV_SUBTYPE_MASK)
+#define INDEX(num) ((num) & ~(u64)KVM_REG_RISCV_SUBTYPE_MASK)
+
+#define ALWAYS 0xfe		/* the I of RV64I: no bit of the engine's */
+
+/* KVM's extension numbers, what the engine calls them, and whether a guest may lose one. */
+struct isa_entry {
+	u8 engine;		/* enum rv_ext, ALWAYS */
+	bool can_disable;
+	char letter;		/* bit in config.isa; 0: none */
+	bool present;
+};
+
+#define EXT(kvm, eng, dis, let) \
+	[KVM_RISCV_ISA_EXT_##kvm] = { .engine = (eng), .can_disable = (dis), .letter = (let), \
+				      .present = true }
+static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
+	EXT(A, RV_EXT_A, false, 'a'),
+	EXT(C, RV_EXT_C, false, 'c'),
+	EXT(D, RV_EXT_D, true, 'd'),
+	EXT(F, RV_EXT_F, true, 'f'),
+	EXT(I, ALWAYS, false, 'i'),
+	EXT(M, RV_EXT_M, false, 'm'),
+	EXT(SVPBMT, RV_EXT_SVPBMT, true, 0),
+	EXT(SSTC, RV_EXT_SSTC, false, 0),
+	EXT(SVINVAL, RV_EXT_SVINVAL, false, 0),
+	EXT(SVNAPOT, RV_EXT_SVNAPOT, false, 0),
+	EXT(ZIHINTPAUSE, RV_EXT_ZIHINTPAUSE, false, 0),
+	EXT(ZICBOM, RV_EXT_ZICBOM, true, 0),
+	EXT(ZICBOZ, RV_EXT_ZICBOZ, true, 0),
+	EXT(ZBA, RV_EXT_ZBA, false, 0),
+	EXT(ZBB, RV_EXT_ZBB, false, 0),
+	EXT(ZBC, RV_EXT_ZBC, false, 0),
+	EXT(ZBS, RV_EXT_ZBS, false, 0),
+	EXT(ZICNTR, RV_EXT_ZICNTR, false, 0),
+	EXT(ZICSR, RV_EXT_ZICSR, false, 0),
+	EXT(ZIFENCEI, RV_EXT_ZIFENCEI, false, 0),
+	EXT(ZICOND, RV_EXT_ZICOND, false, 0),
+	EXT(ZAWRS, RV_EXT_ZAWRS, false, 0),
+};
+
+static bool has_ext(const struct riscv_vcpu *v, unsigned int rv_ext)
+{
+	return v->isa & BIT(rv_ext);
+}
+
+static bool isa_enabled(const struct riscv_vcpu *v, const struct isa_entry *e)
+{
+	return e->engine == ALWAYS || has_ext(v, e->engine);
+}
+
+static void set_isa(struct riscv_vcpu *v, u64 isa)
+{
+	v->isa = isa;
+	rv_hart_set_extensions(v->hart, isa);
+}
+
+/* config */
+
+static u64 config_isa(const struct riscv_vcpu *v)
+{
+	u64 val = 0;
+
+	for (unsigned int i = 0; i < KVM_RISCV_ISA_EXT_MAX; i++)
+		if (isa_table[i].letter && isa_enabled(v, &isa_table[i]))
+			val |= BIT(isa_table[i].letter - 'a');
+	return val;
+}
+
+static int set_config_isa(struct riscv_vcpu *v, u64 val)
+{
+	u64 isa = v->isa;
+
+	if (val >> 26)		/* letters only */
+		return -EINVAL;
+	if (val == config_isa(v))
+		return 0;
+	if (v->ran_atleast_once)
+		return -EBUSY;
+	/* What cannot change is passed over in silence. */
+	for (unsigned int i = 0; i < KVM_RISCV_ISA_EXT_MAX; i++) {
+		const struct isa_entry *e = &isa_table[i];
+
+		if (!e->letter || e->engine == ALWAYS)
+			continue;
+		if (val & BIT(e->letter - 'a'))
+			isa |= BIT(e->engine);
+		else if (e->can_disable)
+			isa &= ~BIT(e->engine);
+	}
+	set_isa(v, isa);
+	return 0;
+}
+
+static int get_config(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	switch (num) {
+	case KVM_REG_RISCV_CONFIG_REG(isa):
+		*val = config_isa(v);
+		return 0;
+	case KVM_REG_RISCV_CONFIG_REG(zicbom_block_size):
+		*val = RV_CBO_BLOCK_SIZE;
+		return has_ext(v, RV_EXT_ZICBOM) ? 0 : -ENOENT;
+	case KVM_REG_RISCV_CONFIG_REG(zicboz_block_size):
+		*val = RV_CBO_BLOCK_SIZE;
+		return has_ext(v, RV_EXT_ZICBOZ) ? 0 : -ENOENT;
+	case KVM_REG_RISCV_CONFIG_REG(mvendorid):
+		*val = v->mvendorid;
+		return 0;
+	case KVM_REG_RISCV_CONFIG_REG(marchid):
+		*val = v->marchid;
+		return 0;
+	case KVM_REG_RISCV_CONFIG_REG(mimpid):
+		*val = v->mimpid;
+		return 0;
+	case KVM_REG_RISCV_CONFIG_REG(satp_mode):
+		*val = SATP_MODE_SV57;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int set_id(struct riscv_vcpu *v, u64 *id, u64 val)
+{
+	if (*id == val)
+		return 0;
+	if (v->ran_atleast_once)
+		return -EBUSY;
+	*id = val;
+	return 0;
+}
+
+static int set_config(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	switch (num) {
+	case KVM_REG_RISCV_CONFIG_REG(isa):
+		return set_config_isa(v, val);
+	case KVM_REG_RISCV_CONFIG_REG(zicbom_block_size):
+		if (!has_ext(v, RV_EXT_ZICBOM))
+			return -ENOENT;
+		return val == RV_CBO_BLOCK_SIZE ? 0 : -EINVAL;
+	case KVM_REG_RISCV_CONFIG_REG(zicboz_block_size):
+		if (!has_ext(v, RV_EXT_ZICBOZ))
+			return -ENOENT;
+		return val == RV_CBO_BLOCK_SIZE ? 0 : -EINVAL;
+	case KVM_REG_RISCV_CONFIG_REG(mvendorid):
+		return set_id(v, &v->mvendorid, val);
+	case KVM_REG_RISCV_CONFIG_REG(marchid):
+		return set_id(v, &v->marchid, val);
+	case KVM_REG_RISCV_CONFIG_REG(mimpid):
+		return set_id(v, &v->mimpid, val);
+	case KVM_REG_RISCV_CONFIG_REG(satp_mode):
+		return val == SATP_MODE_SV57 ? 0 : -EINVAL;
+	default:
+		return -ENOENT;
+	}
+}
+
+static u64 list_config(struct riscv_vcpu *v, u64 *ids)
+{
+	u64 n = 0, val;
+
+	for (u64 i = 0; i < sizeof(struct kvm_riscv_config) / 8; i++) {
+		if (get_config(v, i, 8, &val))
+			continue;
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_CONFIG, i);
+		n++;
+	}
+	return n;
+}
+
+/* core: pc in the place of x0, then x1 to x31, then the mode */
+
+static int get_core(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	if (num == KVM_REG_RISCV_CORE_REG(regs.pc))
+		*val = rv_hart_get_pc(v->hart);
+	else if (num <= KVM_REG_RISCV_CORE_REG(regs.t6))
+		*val = vcpu_x(v, num);
+	else if (num == KVM_REG_RISCV_CORE_REG(mode))
+		*val = rv_hart_get_supervisor(v->hart) ? KVM_RISCV_MODE_S : KVM_RISCV_MODE_U;
+	else
+		return -ENOENT;
+	return 0;
+}
+
+static int set_core(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	if (num == KVM_REG_RISCV_CORE_REG(regs.pc))
+		rv_hart_set_pc(v->hart, val);
+	else if (num <= KVM_REG_RISCV_CORE_REG(regs.t6))
+		rv_hart_set_x(v->hart, num, val);
+	else if (num == KVM_REG_RISCV_CORE_REG(mode))
+		rv_hart_set_supervisor(v->hart, val == KVM_RISCV_MODE_S);
+	else
+		return -ENOENT;
+	return 0;
+}
+
+static u64 list_core(struct riscv_vcpu *v, u64 *ids)
+{
+	u64 n = sizeof(struct kvm_riscv_core) / 8;
+
+	for (u64 i = 0; ids && i < n; i++)
+		ids[i] = U64_ID(KVM_REG_RISCV_CORE, i);
+	return n;
+}
+
+/* csr */
+
+static const u16 csr_table[] = {
+	[KVM_REG_RISCV_CSR_REG(sstatus)] = CSR_SSTATUS,
+	[KVM_REG_RISCV_CSR_REG(sie)] = CSR_SIE,
+	[KVM_REG_RISCV_CSR_REG(stvec)] = CSR_STVEC,
+	[KVM_REG_RISCV_CSR_REG(sscratch)] = CSR_SSCRATCH,
+	[KVM_REG_RISCV_CSR_REG(sepc)] = CSR_SEPC,
+	[KVM_REG_RISCV_CSR_REG(scause)] = CSR_SCAUSE,
+	[KVM_REG_RISCV_CSR_REG(stval)] = CSR_STVAL,
+	[KVM_REG_RISCV_CSR_REG(sip)] = CSR_SIP,
+	[KVM_REG_RISCV_CSR_REG(satp)] = CSR_SATP,
+	[KVM_REG_RISCV_CSR_REG(scounteren)] = CSR_SCOUNTEREN,
+	[KVM_REG_RISCV_CSR_REG(senvcfg)] = CSR_SENVCFG,
+};
+
+/* The subtypes' errors as the kernel has them: AIA without Ssaia ENOENT, Smstateen EINVAL. */
+static int csr_subtype(u64 num)
+{
+	switch (SUBTYPE(num)) {
+	case KVM_REG_RISCV_CSR_GENERAL:
+		return INDEX(num) < ARRAY_SIZE(csr_table) ? 0 : -ENOENT;
+	case KVM_REG_RISCV_CSR_SMSTATEEN:
+		return -EINVAL;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int get_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	int err = csr_subtype(num);
+
+	if (err)
+		return err;
+	err = rv_hart_get_csr(v->hart, csr_table[INDEX(num)], val);
+	if (csr_table[INDEX(num)] == CSR_SIP)
+		*val &= BIT(IRQ_S_SOFT) | BIT(IRQ_S_EXT);
+	return err;
+}
+
+static int set_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	int err = csr_subtype(num);
+
+	if (err)
+		return err;
+	if (csr_table[INDEX(num)] == CSR_SIP) {
+		rv_hart_set_irq(v->hart, IRQ_S_SOFT, val & BIT(IRQ_S_SOFT));
+		rv_hart_set_irq(v->hart, IRQ_S_EXT, val & BIT(IRQ_S_EXT));
+		return 0;
+	}
+	return rv_hart_set_csr(v->hart, csr_table[INDEX(num)], val);
+}
+
+static u64 list_csr(struct riscv_vcpu *v, u64 *ids)
+{
+	for (u64 i = 0; ids && i < ARRAY_SIZE(csr_table); i++)
+		ids[i] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_GENERAL, i);
+	return ARRAY_SIZE(csr_table);
+}
+
+/* timer: time is the VM's, compare is stimecmp */
+
+static u64 vm_time(const struct riscv_vcpu *v)
+{
+	return riscv_host_ticks() + __atomic_load_n(&to_riscv_vm(v->vcpu.kvm)->time_offset,
+						    __ATOMIC_SEQ_CST);
+}
+
+static int get_timer(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	switch (num) {
+	case KVM_REG_RISCV_TIMER_REG(frequency):
+		*val = RV_TIMEBASE_HZ;
+		return 0;
+	case KVM_REG_RISCV_TIMER_REG(time):
+		*val = vm_time(v);
+		return 0;
+	case KVM_REG_RISCV_TIMER_REG(compare):
+		return rv_hart_get_csr(v->hart, CSR_STIMECMP, val);
+	case KVM_REG_RISCV_TIMER_REG(state):
+		rv_hart_get_csr(v->hart, CSR_STIMECMP, val);
+		*val = *val > vm_time(v) && *val != ~0ull ? KVM_RISCV_TIMER_STATE_ON :
+							    KVM_RISCV_TIMER_STATE_OFF;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int set_timer(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	struct kvm_vcpu *other;
+
+	switch (num) {
+	case KVM_REG_RISCV_TIMER_REG(frequency):
+		return val == RV_TIMEBASE_HZ ? 0 : -EINVAL;
+	case KVM_REG_RISCV_TIMER_REG(time):
+		__atomic_store_n(&to_riscv_vm(v->vcpu.kvm)->time_offset, val - riscv_host_ticks(),
+				 __ATOMIC_SEQ_CST);
+		kvm_for_each_vcpu(i, other, v->vcpu.kvm)
+			riscv_make_request(to_riscv(other), REQ_TIME);
+		return 0;
+	case KVM_REG_RISCV_TIMER_REG(compare):
+		return rv_hart_set_csr(v->hart, CSR_STIMECMP, val);
+	case KVM_REG_RISCV_TIMER_REG(state):
+		return 0;	/* follows from compare and time, which have been or will be set */
+	default:
+		return -ENOENT;
+	}
+}
+
+static u64 list_timer(struct riscv_vcpu *v, u64 *ids)
+{
+	for (u64 i = 0; ids && i < 4; i++)
+		ids[i] = U64_ID(KVM_REG_RISCV_TIMER, i);
+	return 4;
+}
+
+/* fp */
+
+static int fp_f_size(struct riscv_vcpu *v, u64 num, unsigned int size)
+{
+	if (!has_ext(v, RV_EXT_F))
+		return -ENOENT;
+	if (size != 4)
+		return -EINVAL;
+	return num <= KVM_RISCV_FP_REG_FCSR ? 0 : -ENOENT;
+}
+
+static int get_fp_f(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	int err = fp_f_size(v, num, size);
+
+	if (err)
+		return err;
+	if (num == KVM_RISCV_FP_REG_FCSR)
+		return rv_hart_get_csr(v->hart, CSR_FCSR, val);
+	*val = (u32)rv_hart_get_f(v->hart, num);
+	return 0;
+}
+
+static int set_fp_f(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	int err = fp_f_size(v, num, size);
+
+	if (err)
+		return err;
+	if (num == KVM_RISCV_FP_REG_FCSR)
+		return rv_hart_set_csr(v->hart, CSR_FCSR, val);
+	if (has_ext(v, RV_EXT_D))
+		val = (rv_hart_get_f(v->hart, num) & ~0xffffffffull) | (u32)val;
+	else
+		val |= ~0xffffffffull;
+	rv_hart_set_f(v->hart, num, val);
+	return 0;
+}
+
+static int fp_d_size(struct riscv_vcpu *v, u64 num, unsigned int size)
+{
+	if (!has_ext(v, RV_EXT_D) || num > KVM_RISCV_FP_REG_FCSR)
+		return -ENOENT;
+	return size == (num == KVM_RISCV_FP_REG_FCSR ? 4 : 8) ? 0 : -EINVAL;
+}
+
+static int get_fp_d(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	int err = fp_d_size(v, num, size);
+
+	if (err)
+		return err;
+	if (num == KVM_RISCV_FP_REG_FCSR)
+		return rv_hart_get_csr(v->hart, CSR_FCSR, val);
+	*val = rv_hart_get_f(v->hart, num);
+	return 0;
+}
+
+static int set_fp_d(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	int err = fp_d_size(v, num, size);
+
+	if (err)
+		return err;
+	if (num == KVM_RISCV_FP_REG_FCSR)
+		return rv_hart_set_csr(v->hart, CSR_FCSR, val);
+	rv_hart_set_f(v->hart, num, val);
+	return 0;
+}
+
+static u64 list_fp_f(struct riscv_vcpu *v, u64 *ids)
+{
+	if (!has_ext(v, RV_EXT_F))
+		return 0;
+	for (u64 i = 0; ids && i <= KVM_RISCV_FP_REG_FCSR; i++)
+		ids[i] = U32_ID(KVM_REG_RISCV_FP_F, i);
+	return KVM_RISCV_FP_REG_FCSR + 1;
+}
+
+static u64 list_fp_d(struct riscv_vcpu *v, u64 *ids)
+{
+	if (!has_ext(v, RV_EXT_D))
+		return 0;
+	for (u64 i = 0; ids && i < KVM_RISCV_FP_REG_FCSR; i++)
+		ids[i] = U64_ID(KVM_REG_RISCV_FP_D, i);
+	if (ids)
+		ids[KVM_RISCV_FP_REG_FCSR] = U32_ID(KVM_REG_RISCV_FP_D, KVM_RISCV_FP_REG_FCSR);
+	return KVM_RISCV_FP_REG_FCSR + 1;
+}
+
+/* isa_ext */
+
+static int get_isa_single(struct riscv_vcpu *v, u64 num, u64 *val)
+{
+	if (num >= KVM_RISCV_ISA_EXT_MAX || !isa_table[num].present)
+		return -ENOENT;
+	*val = isa_enabled(v, &isa_table[num]);
+	return 0;
+}
+
+static int set_isa_single(struct riscv_vcpu *v, u64 num, u64 val)
+{
+	const struct isa_entry *e;
+
+	if (num >= KVM_RISCV_ISA_EXT_MAX || !isa_table[num].present)
+		return -ENOENT;
+	e = &isa_table[num];
+	if (val == isa_enabled(v, e))
+		return 0;
+	if (v->ran_atleast_once)
+		return -EBUSY;
+	if (val == 1)
+		set_isa(v, v->isa | BIT(e->engine));
+	else if (!val && e->can_disable)
+		set_isa(v, v->isa & ~BIT(e->engine));
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int get_isa_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	u64 idx = INDEX(num), one;
+
+	*val = 0;
+	switch (SUBTYPE(num)) {
+	case KVM_REG_RISCV_ISA_SINGLE:
+		return get_isa_single(v, idx, val);
+	case KVM_REG_RISCV_ISA_MULTI_EN:
+	case KVM_REG_RISCV_ISA_MULTI_DIS:
+		if (idx > KVM_REG_RISCV_ISA_MULTI_REG_LAST)
+			return -ENOENT;
+		for (unsigned int i = 0; i < 64; i++)
+			if (!get_isa_single(v, idx * 64 + i, &one) && one)
+				*val |= BIT(i);
+		if (SUBTYPE(num) == KVM_REG_RISCV_ISA_MULTI_DIS)
+			*val = ~*val;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int set_isa_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	u64 idx = INDEX(num);
+
+	switch (SUBTYPE(num)) {
+	case KVM_REG_RISCV_ISA_SINGLE:
+		return set_isa_single(v, idx, val);
+	case KVM_REG_RISCV_ISA_MULTI_EN:
+	case KVM_REG_RISCV_ISA_MULTI_DIS:
+		if (idx > KVM_REG_RISCV_ISA_MULTI_REG_LAST)
+			return -ENOENT;
+		/* A bit that cannot be changed is passed over in silence. */
+		for (unsigned int i = 0; i < 64; i++)
+			if (val & BIT(i))
+				set_isa_single(v, idx * 64 + i,
+					       SUBTYPE(num) == KVM_REG_RISCV_ISA_MULTI_EN);
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static u64 list_isa_ext(struct riscv_vcpu *v, u64 *ids)
+{
+	u64 n = 0;
+
+	for (u64 i = 0; i < KVM_RISCV_ISA_EXT_MAX; i++) {
+		if (!isa_table[i].present)
+			continue;
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_ISA_EXT, i);
+		n++;
+	}
+	return n;
+}
+
+/* sbi */
+
+static int get_sbi_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	return sbi_get_ext(v, SUBTYPE(num), INDEX(num), val);
+}
+
+static int set_sbi_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	return sbi_set_ext(v, SUBTYPE(num), INDEX(num), val);
+}
+
+static u64 list_sbi_ext(struct riscv_vcpu *v, u64 *ids)
+{
+	u64 n = 0;
+
+	for (u64 i = 0; i < KVM_RISCV_SBI_EXT_MAX; i++) {
+		if (!sbi_ext_listed(v, i))
+			continue;
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_SBI_EXT | KVM_REG_RISCV_SBI_SINGLE, i);
+		n++;
+	}
+	return n;
+}
+
+static int get_sbi_state(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+{
+	if (SUBTYPE(num) != KVM_REG_RISCV_SBI_STA)
+		return -EINVAL;
+	return sbi_sta_get_reg(v, INDEX(num), val);
+}
+
+static int set_sbi_state(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+{
+	if (SUBTYPE(num) != KVM_REG_RISCV_SBI_STA)
+		return -EINVAL;
+	return sbi_sta_set_reg(v, INDEX(num), val);
+}
+
+static u64 list_sbi_state(struct riscv_vcpu *v, u64 *ids)
+{
+	if (v->sbi_status[KVM_RISCV_SBI_EXT_STA] != SBI_EXT_ENABLED)
+		return 0;
+	for (u64 i = 0; ids && i < 2; i++)
+		ids[i] = U64_ID(KVM_REG_RISCV_SBI_STATE | KVM_REG_RISCV_SBI_STA, i);
+	return 2;
+}
+
+/* The types, in the order of the list. size 0: the type's functions look at it. */
+static const struct reg_type {
+	u64 type;
+	unsigned int size;
+	bool fixed_after_run;	/* EBUSY before anything else is looked at */
+	unsigned int limit;	/* numbers from here on are ENOENT before the copy; 0: later */
+	int (*get)(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val);
+	int (*set)(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val);
+	u64 (*list)(struct riscv_vcpu *v, u64 *ids);
+} reg_types[] = {
+	{ KVM_REG_RISCV_CONFIG, 8, false, 0, get_config, set_config, list_config },
+	{ KVM_REG_RISCV_CORE, 8, false, sizeof(struct kvm_riscv_core) / 8, get_core, set_core,
+	  list_core },
+	{ KVM_REG_RISCV_CSR, 8, false, 0, get_csr, set_csr, list_csr },
+	{ KVM_REG_RISCV_TIMER, 8, false, 4, get_timer, set_timer, list_timer },
+	{ KVM_REG_RISCV_FP_F, 0, false, 0, get_fp_f, set_fp_f, list_fp_f },
+	{ KVM_REG_RISCV_FP_D, 0, false, 0, get_fp_d, set_fp_d, list_fp_d },
+	{ KVM_REG_RISCV_ISA_EXT, 8, false, 0, get_isa_ext, set_isa_ext, list_isa_ext },
+	{ KVM_REG_RISCV_SBI_EXT, 8, true, 0, get_sbi_ext, set_sbi_ext, list_sbi_ext },
+	{ KVM_REG_RISCV_SBI_STATE, 8, false, 0, get_sbi_state, set_sbi_state, list_sbi_state },
+};
+
+static const struct reg_type *find_type(u64 id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reg_types); i++)
+		if ((id & KVM_REG_RISCV_TYPE_MASK) == reg_types[i].type)
+			return &reg_types[i];
+	return NULL;
+}
+
+static u64 reg_number(const struct kvm_one_reg *reg)
+{
+	return reg->id & ~(KVM_REG_ARCH_MASK | KVM_REG_SIZE_MASK | KVM_REG_RISCV_TYPE_MASK);
+}
+
+int riscv_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
+{
+	const struct reg_type *t = find_type(reg->id);
+	unsigned int size = KVM_REG_SIZE(reg->id);
+	u64 num = reg_number(reg), val = 0;
+	int err;
+
+	if (!t)
+		return -ENOENT;
+	if (t->size && size != t->size)
+		return -EINVAL;
+	if (t->limit && num >= t->limit)
+		return -ENOENT;
+	err = t->get(to_riscv(vcpu), num, size, &val);
+	if (err)
+		return err;
+	return sv_copy_to_user((void *)(uintptr_t)reg->addr, &val, size);
+}
+
+int riscv_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
+{
+	const struct reg_type *t = find_type(reg->id);
+	struct riscv_vcpu *v = to_riscv(vcpu);
+	unsigned int size = KVM_REG_SIZE(reg->id);
+	u64 num = reg_number(reg), val = 0;
+	int err;
+
+	if (!t)
+		return -ENOENT;
+	if (t->size && size != t->size)
+		return -EINVAL;
+	if (t->fixed_after_run && v->ran_atleast_once)
+		return -EBUSY;
+	if (t->limit && num >= t->limit)
+		return -ENOENT;
+	/* The FP types refuse a size or number before they read. */
+	if (!t->size) {
+		err = t->get(v, num, size, &val);
+		if (err)
+			return err;
+		val = 0;
+	}
+	if (sv_copy_from_user(&val, (void *)(uintptr_t)reg->addr, size))
+		return -EFAULT;
+	return t->set(v, num, size, val);
+}
+
+u64 riscv_reg_list(struct kvm_vcpu *vcpu, u64 *ids, u64 max)
+{
+	u64 n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(reg_types); i++)
+		n += reg_types[i].list(to_riscv(vcpu), ids ? ids + n : NULL);
+	return n;
+}
