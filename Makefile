@@ -20,6 +20,8 @@ CROSSFILES = $(if $(CROSS),--cross-file scripts/cross/$(CROSS).ini \
 .PHONY: all setup cross-sysroot debug asan tsan run check bench conformance fuzz install clean help
 all: $(BUILD)/build.ninja
 	@$(NINJA) -C $(BUILD)
+	@cd $(BUILD) && for f in src/cli/softvirt src/digest/softvirt-digest \
+		src/shim/libsoftvirt-preload.so; do [ ! -e $$f ] || ln -sf $$f .; done
 
 help:
 	@echo "make [CROSS=riscv64|arm64]  build into build/ (build-riscv64/, build-arm64/)"

@@ -2,11 +2,14 @@
 /*
  * What the KVM API costs: exits to user space, and a VM's whole life. One JSON object.
  *
- * usage: kvm [exits|life|ioctl|all]
+ * usage: kvm [exits|life|ioctl|kick|all]
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,12 +183,70 @@ static void bench_ioctl(void)
 	printf("\"ioctl_ns\": %.1f, \"one_reg_ns\": %.1f", median(ns, ROUNDS), median(reg_ns, ROUNDS));
 }
 
+/* --- how soon a busy guest notices a signal ------------------------------------------- */
+
+static struct guest spinner;
+static volatile double kicked_at, seen_at;
+static volatile int quit;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	spinner.run->immediate_exit = 1;
+}
+
+static void *spin(void *arg)
+{
+	(void)arg;
+	while (!quit) {
+		softvirt_ioctl(spinner.vcpu, KVM_RUN, 0);
+		if (kicked_at != 0 && spinner.run->immediate_exit) {
+			spinner.run->immediate_exit = 0;
+			seen_at = now();
+		}
+	}
+	return NULL;
+}
+
+static void bench_kick(void)
+{
+	enum { N = 501 };
+	static const uint32_t loop[] = { 0x0000006f };	/* j . */
+	struct sigaction sa = { .sa_handler = on_signal };
+	static double us[N];
+	pthread_t t;
+
+	guest_create(&spinner, loop, sizeof(loop));
+	sigaction(SIGUSR1, &sa, NULL);
+	if (pthread_create(&t, NULL, spin, NULL))
+		die("pthread_create");
+	for (int i = 0; i < N; i++) {
+		struct timespec pause = { .tv_nsec = 300000 };
+
+		nanosleep(&pause, NULL);
+		seen_at = 0;
+		kicked_at = now();
+		pthread_kill(t, SIGUSR1);
+		while (seen_at == 0)
+			sched_yield();
+		us[i] = (seen_at - kicked_at) * 1e6;
+		kicked_at = 0;
+	}
+	quit = 1;
+	kicked_at = now();
+	pthread_kill(t, SIGUSR1);
+	pthread_join(t, NULL);
+	guest_destroy(&spinner);
+	printf("\"kick_us\": %.1f", median(us, N));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*fn)(void);
-	} parts[] = { { "exits", bench_exits }, { "life", bench_life }, { "ioctl", bench_ioctl } };
+	} parts[] = { { "exits", bench_exits }, { "life", bench_life }, { "ioctl", bench_ioctl },
+		    { "kick", bench_kick } };
 	const char *want = argc > 1 ? argv[1] : "all";
 	int done = 0;
 
@@ -201,7 +262,7 @@ int main(int argc, char **argv)
 	}
 	printf("}\n");
 	if (!done)
-		fprintf(stderr, "usage: kvm [exits|life|ioctl|all]\n");
+		fprintf(stderr, "usage: kvm [exits|life|ioctl|kick|all]\n");
 	softvirt_close(kvm_fd);
 	return done ? 0 : 2;
 }

@@ -2,7 +2,7 @@
 /*
  * softvirt run [--] PROGRAM [ARGUMENTS]: the program with the preload library in it.
  *
- * The library is looked for beside this executable (a build folder), then where it is
+ * The library is looked for beside this executable and where a build folder has it, then where it is
  * installed relative to it (../lib, ../lib/TRIPLET), then by the dynamic loader's rules.
  */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/types.h"
-#include "cli.h"
+#include "cli/cli.h"
 
 #define LIBRARY "libsoftvirt-preload.so"
 
@@ -22,7 +22,7 @@
 static bool find_library(char *out, size_t room)
 {
 	static const char *const places[] = {
-		"", "/src/shim", "/../lib", "/../lib/" SV_HOST_ARCH "-linux-gnu", "/../lib64",
+		"", "/../shim", "/../lib", "/../lib/" SV_HOST_ARCH "-linux-gnu", "/../lib64",
 	};
 	char self[PATH_MAX], *slash, path[PATH_MAX + 64], real[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -50,6 +50,12 @@ int cmd_run(int argc, char **argv)
 	const char *old = getenv("LD_PRELOAD");
 	int first = 1;
 
+	if (first < argc && !strcmp(argv[first], "--help")) {
+		printf("usage: softvirt run [--] PROGRAM [ARGUMENTS]\n\n"
+		       "Runs a program that knows only the kernel's interfaces: what it opens under\n"
+		       "/dev/kvm-riscv64 (and /dev/kvm on a riscv64 host) is softvirt's.\n");
+		return 0;
+	}
 	if (first < argc && !strcmp(argv[first], "--")) {
 		first++;
 	} else if (first < argc && argv[first][0] == '-') {

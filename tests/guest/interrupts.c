@@ -282,6 +282,41 @@ __asm__(".text\n.balign 256\n.option push\n.option norvc\nvectors:\n"
 	"	csrr t0, sscratch\n sret\n"
 	".data\n.balign 8\nvector_seen: .quad 0\n.text\n");
 
+/* A pending interrupt goes before the exception of the instruction at the pc. */
+static u64 user_ecall(u64 a)
+{
+	register u64 a7 __asm__("a7") = 1;
+
+	__asm__ volatile("ecall" : "+r"(a) : "r"(a7));
+	return a;
+}
+
+static void test_before_exception(void)
+{
+	struct trap t;
+
+	test_case("interrupt-before-exception");
+	begin();
+	csr_write(sie, BIT(1));
+	csr_set(sip, BIT(1));
+	try_user(&t, user_ecall, 0, 0, 0);
+	print("  interrupt at +%x, then cause %d\n", last_epc - (u64)user_ecall, t.cause);
+	report("taken");
+	/* And before a fetch that would fault. */
+	csr_write(sie, BIT(1));
+	csr_set(sip, BIT(1));
+	{
+		struct vm vm;
+
+		vm_init(&vm, 3);
+		vm_on(&vm, 0);
+		try_user(&t, (void *)0x4000, 0, 0, 0);
+		print("  interrupt at %x, then cause %d at %x\n", last_epc, t.cause, t.tval);
+		vm_off();
+	}
+	report("taken");
+}
+
 static void test_vectored(void)
 {
 	u64 old = csr_read(stvec);
@@ -335,9 +370,12 @@ static void test_wfi(void)
 	}
 	csr_write(sie, BIT(5));
 	timer_at(csr_read(time) + 30000);
-	csr_set(sstatus, SSTATUS_SIE);
-	while (!taken)
-		__asm__ volatile("wfi");
+	while (!taken) {	/* SIE clear around the WFI, or it could come just before */
+		csr_clear(sstatus, SSTATUS_SIE);
+		if (!taken)
+			__asm__ volatile("wfi");
+		csr_set(sstatus, SSTATUS_SIE);
+	}
 	report("timer, taken");
 	/* The external line ends it too. */
 	plic_setup(plic_context);
@@ -373,6 +411,7 @@ int main(void)
 	test_timer();
 	test_external();
 	test_priority();
+	test_before_exception();
 	test_vectored();
 	test_wfi();
 	return 0;

@@ -30,7 +30,8 @@ static unsigned code_len, steps;
 static unsigned step_at[MAX_CODE + 1];
 static bool skippable[MAX_CODE];
 static bool inner[MAX_CODE];	/* uses the address that the step before has made: no jump to it */
-static u64 rng, executed;
+static u64 rng, executed, interrupt_rng;
+static bool no_lr_sc;
 static struct context ctx;
 static struct vm vms[3];
 static u8 *half[2];		/* the zone's two halves in physical memory */
@@ -236,7 +237,7 @@ static void gen_atomic(void)
 	u32 f3 = 2 + rnd(2), aqrl = rnd(4), n;
 
 	emit(enc_i(0x13, 0, TMP, base_reg(), ((s32)rnd(480) - 240) & (f3 == 3 ? ~7 : ~3)));
-	if (rnd(4)) {
+	if (rnd(4) || no_lr_sc) {
 		emit_inner(enc_r(0x2f, f3, (u32)f5s[rnd(9)] << 2 | aqrl, dest_reg(), TMP, any_reg()));
 		return;
 	}
@@ -484,15 +485,19 @@ static void set_state(u64 block, unsigned mode)
 			*(u64 *)&half[k][i] = i & 8 ? edge_value(&r) : edge_float(&r);
 }
 
-static u64 run_block(u64 block, unsigned mode, unsigned length, struct trap *t)
+static u64 state_hash(const struct trap *t)
 {
-	u64 h;
+	u64 h = exec_hash(&ctx, t);
 
-	set_state(block, mode);
-	exec(&ctx, t, code, length);
-	h = exec_hash(&ctx, t);
 	h = hash_bytes(h, half[0], ZONE / 2);
 	return hash_bytes(h, half[1], ZONE / 2);
+}
+
+static u64 run_block(u64 block, unsigned mode, unsigned length, struct trap *t)
+{
+	set_state(block, mode);
+	exec(&ctx, t, code, length);
+	return state_hash(t);
 }
 
 static void show_steps(u64 block, unsigned mode)
@@ -539,6 +544,51 @@ static unsigned enter_mode(u64 group)
 	return mode;
 }
 
+/*
+ * Interrupts leave no trace: blocks run with the timer firing again and again must end as they
+ * do without. LR/SC is left out, an interrupt may make an SC fail.
+ */
+static void on_timer(struct hart *h, u64 cause)
+{
+	(void)h;
+	(void)cause;
+	csr_write(stimecmp, csr_read(time) + 1 + random64(&interrupt_rng) % 30);
+}
+
+static void run_interrupted(void)
+{
+	struct hart *h = this_hart();
+	u64 block, bad = 0, want;
+	struct trap t;
+	unsigned mode, i;
+
+	test_case_self("random-seed%u-interrupts", params.seed);
+	h->irq = on_timer;
+	h->irq_count[IRQ_S_TIMER] = 0;
+	interrupt_rng = params.seed;
+	no_lr_sc = true;
+	for (block = 0; block < 1200; block++) {
+		mode = enter_mode(block / GROUP);
+		generate(block + 1000000);
+		want = run_block(block, mode, code_len, &t);
+		for (i = 0; i < 3; i++) {
+			set_state(block, mode);
+			ctx.sstatus |= SSTATUS_SPIE;
+			csr_write(stimecmp, csr_read(time) + 40 + random64(&interrupt_rng) % 30);
+			csr_write(sie, BIT(IRQ_S_TIMER));
+			exec(&ctx, &t, code, code_len);
+			csr_write(sie, 0);
+			csr_write(stimecmp, ~0ul);
+			if (state_hash(&t) != want && bad++ < 4)
+				print("  FAIL block %u mode %u ended otherwise under interrupts\n",
+				      block, (u64)mode);
+		}
+	}
+	vm_off();
+	check(h->irq_count[IRQ_S_TIMER] > 20, "only %u interrupts came", h->irq_count[IRQ_S_TIMER]);
+	no_lr_sc = false;
+}
+
 int main(void)
 {
 	u64 group = 0, last = ~0ul, block, want = params.count ? params.count : 100000;
@@ -582,5 +632,7 @@ int main(void)
 	if (!params.verbose)
 		print("  %u instructions or more in %u blocks, of which %u ended in a trap\n",
 		      executed, group * GROUP, early);
+	if (!params.verbose)
+		run_interrupted();
 	return 0;
 }

@@ -397,6 +397,82 @@ static void test_fs(void)
 	}
 }
 
+/* fcsr and its two windows, and what an invalid frm does to whom. */
+static void test_fp_csr(void)
+{
+	static const struct named dynamic[] = {
+		{ "fadd.s", 0x00b57553 }, { "fmul.d", 0x12b57553 }, { "fsqrt.d", 0x5a057553 },
+		{ "fmadd.s", 0x60b57543 }, { "fcvt.w.d", 0xc2057553 }, { "fcvt.l.s", 0xc0257553 },
+		{ "fcvt.s.d", 0x40157553 }, { "fcvt.s.w", 0xd0057553 }, { "fcvt.d.l", 0xd2257553 },
+	};
+	static const struct named fixed[] = {
+		{ "fadd.s,rne", 0x00b50553 }, { "fsgnj.d", 0x22b50553 }, { "fmin.d", 0x2ab50553 },
+		{ "feq.s", 0xa0b52553 }, { "fclass.d", 0xe2051553 }, { "fmv.x.d", 0xe2050553 },
+		{ "fld", 0x00053507 }, { "fsd", 0x00b53027 },
+	};
+	struct trap t;
+	unsigned i, frm;
+	u64 seed = 3;
+
+	test_case("fp-csr");
+	csr_write(fcsr, ~0ul);
+	print("  fcsr of all ones %x fflags %x frm %x\n", csr_read(fcsr), csr_read(fflags),
+	      csr_read(frm));
+	csr_write(fflags, 0);
+	print("  fflags cleared: fcsr %x\n", csr_read(fcsr));
+	csr_write(frm, 0xffffffff2);
+	print("  frm written with more: fcsr %x\n", csr_read(fcsr));
+	csr_write(fflags, 0xffa);
+	print("  fflags written with more: fcsr %x\n", csr_read(fcsr));
+	print("  swap %x", csr_swap(fcsr, 0x21));
+	print(" then %x %x\n", csr_read(frm), csr_read(fflags));
+	csr_write(fcsr, 0);
+	for (frm = 5; frm < 8; frm++) {
+		for (i = 0; i < ARRAY_SIZE(dynamic) + ARRAY_SIZE(fixed); i++) {
+			const struct named *n = i < ARRAY_SIZE(dynamic) ? &dynamic[i] :
+				&fixed[i - ARRAY_SIZE(dynamic)];
+
+			exec_registers(&ctx, &seed);
+			ctx.fcsr = frm << 5;
+			ctx.x[10] = (u64)scratch;
+			ctx.sstatus = 0;
+			exec32(&ctx, &t, n->insn);
+			print("  frm %u %s: cause %d fcsr %x\n", (u64)frm, n->name, t.cause, ctx.fcsr);
+		}
+	}
+}
+
+/* What a trap and an sret do to SIE, SPIE and SPP. */
+static void test_sret(void)
+{
+	u64 i, before, after;
+
+	test_case("sret");
+	for (i = 0; i < 4; i++) {
+		/* To S mode, SPIE and SIE as i says; sie is 0, so nothing comes in. */
+		csr_clear(sstatus, SSTATUS_SIE | SSTATUS_SPIE);
+		csr_set(sstatus, SSTATUS_SPP | (i & 1 ? SSTATUS_SPIE : 0) | (i & 2 ? SSTATUS_SIE : 0));
+		before = csr_read(sstatus);
+		__asm__ volatile("lla %0, 1f\ncsrw sepc, %0\nsret\n1: csrr %0, sstatus"
+				 : "=&r"(after) :: "memory");
+		print("  SIE %u SPIE %u SPP %u -> SIE %u SPIE %u SPP %u\n", before >> 1 & 1,
+		      before >> 5 & 1, before >> 8 & 1, after >> 1 & 1, after >> 5 & 1,
+		      after >> 8 & 1);
+	}
+	csr_clear(sstatus, SSTATUS_SIE | SSTATUS_SPIE);
+	for (i = 0; i < 2; i++) {
+		struct trap t;
+		u64 seed = 1;
+
+		/* A trap: SPIE gets SIE, SIE becomes 0. */
+		exec_registers(&ctx, &seed);
+		ctx.sstatus = SSTATUS_SPP | (i ? SSTATUS_SPIE : 0);
+		exec32(&ctx, &t, 0x00100073);
+		print("  trap with SIE %u: SIE %u SPIE %u SPP %u\n", i, t.status >> 1 & 1,
+		      t.status >> 5 & 1, t.status >> 8 & 1);
+	}
+}
+
 int main(void)
 {
 	exec_init();
@@ -409,5 +485,7 @@ int main(void)
 	test_csr_fields();
 	test_csr_fields_strict();
 	test_fs();
+	test_fp_csr();
+	test_sret();
 	return 0;
 }

@@ -176,7 +176,7 @@ static struct rv_block *build(struct rv_hart *h, u64 pc, u64 gpa, const u8 *host
 	if (!ended) {
 		struct rv_op end = b.ops[b.nr_ops - 1];
 
-		push(&b, rv_op_fall, &end);
+		push(&b, end.off + end.len < (int)SV_PAGE_SIZE ? rv_op_fall : rv_op_fall_far, &end);
 	}
 	push_links(&b);
 	*blk = (struct rv_block){

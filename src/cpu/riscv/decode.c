@@ -306,7 +306,10 @@ static enum rv_decoded decode_jal(u32 i, struct rv_op *op)
 	s32 imm = imm_j(i);
 
 	op->imm = op->off + imm;
-	op->fn = RD(i) ? rv_op_jal : imm <= 0 ? rv_op_j_back : rv_op_j;
+	if ((u32)op->imm >= SV_PAGE_SIZE)
+		op->fn = RD(i) ? rv_op_jal_far : rv_op_j_far;
+	else
+		op->fn = RD(i) ? rv_op_jal : imm <= 0 ? rv_op_j_back : rv_op_j;
 	return RV_DECODED_END;
 }
 

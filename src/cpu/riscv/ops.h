@@ -20,7 +20,7 @@
 	F(czero_eqz) F(czero_nez) \
 	F(beq) F(bne) F(blt) F(bge) F(bltu) F(bgeu) \
 	F(beq_back) F(bne_back) F(blt_back) F(bge_back) F(bltu_back) F(bgeu_back) \
-	F(j) F(j_back) F(jal) F(jalr) F(jr) F(fall)
+	F(j) F(j_back) F(j_far) F(jal) F(jal_far) F(jalr) F(jr) F(fall) F(fall_far)
 
 #define RV_OPS_MEM(F) \
 	F(lb) F(lh) F(lw) F(ld) F(lbu) F(lhu) F(lwu) F(flw) F(fld) \

@@ -223,6 +223,18 @@ RV_OP(jal)
 	return take(h, op, true);
 }
 
+/* Out of the page, where links do not reach: by the jump cache. */
+RV_OP(j_far)
+{
+	return rv_jump(h, h->page_va + I);
+}
+
+RV_OP(jal_far)
+{
+	h->x[op->rd] = rv_op_pc(h, op) + op->len;
+	return rv_jump(h, h->page_va + I);
+}
+
 RV_OP(jalr)
 {
 	u64 target = (A + I) & ~1ull;
@@ -240,4 +252,10 @@ RV_OP(jr)
 RV_OP(fall)
 {
 	return fall(h, op);
+}
+
+/* The same into the next page. */
+RV_OP(fall_far)
+{
+	return rv_jump(h, rv_op_pc(h, op) + op->len);
 }

@@ -48,6 +48,8 @@ static void vprint(const char *fmt, va_list ap)
 	const char *s;
 	s64 d;
 
+	if (case_muted && !sink)
+		return;
 	for (; *fmt; fmt++) {
 		if (*fmt != '%') {
 			put_char(*fmt);
@@ -88,8 +90,6 @@ void print(const char *fmt, ...)
 {
 	va_list ap;
 
-	if (case_muted)
-		return;
 	va_start(ap, fmt);
 	vprint(fmt, ap);
 	va_end(ap);

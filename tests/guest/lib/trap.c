@@ -39,6 +39,7 @@ void trap_handler(struct hart *h)
 		h->trap = (struct trap){ h->scause, h->sepc, h->stval, h->sstatus };
 	if (h->context) {
 		memcpy(h->context->x, h->x, sizeof(h->x));
+		h->sstatus &= ~(u64)SSTATUS_SPIE;	/* the context may have had interrupts on */
 		h->context = NULL;
 	}
 	/* Back into try_recover or context_recover, in S mode with interrupts as they were. */

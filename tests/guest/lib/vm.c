@@ -2,7 +2,7 @@
 /* Page tables for Sv39, Sv48 and Sv57. A and D are always set by hand: Svade does not. */
 #include "guest.h"
 
-#define POOL_PAGES 256
+#define POOL_PAGES 1024
 static u8 pool[POOL_PAGES][4096] __attribute__((aligned(4096)));
 static unsigned pool_used;
 

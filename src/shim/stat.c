@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What our paths look like: nodes are character devices that everybody may open,
+ * parameters are read-only files. The host's own /sys/module/kvm comes first where it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/guard.h"
+#include "shim.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"	/* the headers declare only some */
+
+#define MISC_MAJOR 10
+#define KVM_MINOR 232
+
+static mode_t mode_of(const struct shim_path *p)
+{
+	switch (p->kind) {
+	case SHIM_NODE: return S_IFCHR | 0666;
+	case SHIM_PARAMETER: return S_IFREG | 0444;
+	default: return S_IFDIR | 0755;
+	}
+}
+
+static dev_t rdev_of(const struct shim_path *p)
+{
+	if (p->kind != SHIM_NODE)
+		return 0;
+	return makedev(MISC_MAJOR, !strncmp(p->node->path, "/dev/kvm", 8) ? KVM_MINOR : 0);
+}
+
+/* Our answer, in the place of a call that returned ret. */
+static int answer(const struct shim_path *p, struct stat *user)
+{
+	struct stat st = {
+		.st_mode = mode_of(p),
+		.st_rdev = rdev_of(p),
+		.st_nlink = 1,
+		.st_ino = 1,
+		.st_blksize = 4096,
+		.st_size = p->kind == SHIM_PARAMETER ? 4096 : 0,
+	};
+
+	if (sv_copy_to_user(user, &st, sizeof(st))) {
+		errno = EFAULT;
+		return -1;
+	}
+	return 0;
+}
+
+/* Ours is the answer for a node always, for the rest when the host has nothing there. */
+#define STAT_CALL(dirfd, path, user, call) do { \
+	struct shim_path _p = shim_find(dirfd, path); \
+	int _ret; \
+	if (_p.kind == SHIM_NODE) \
+		return answer(&_p, user); \
+	_ret = (call); \
+	if (likely(_ret >= 0 || _p.kind == SHIM_NOT_OURS || errno != ENOENT)) \
+		return _ret; \
+	return answer(&_p, user); \
+} while (0)
+
+SV_EXPORT int stat(const char *path, struct stat *st)
+{
+	STAT_CALL(AT_FDCWD, path, st, real()->stat(path, st));
+}
+
+SV_EXPORT int lstat(const char *path, struct stat *st)
+{
+	STAT_CALL(AT_FDCWD, path, st, real()->lstat(path, st));
+}
+
+SV_EXPORT int fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+	STAT_CALL(dirfd, path, st, real()->fstatat(dirfd, path, st, flags));
+}
+
+/* struct stat64 is struct stat on every 64-bit host. */
+_Static_assert(sizeof(struct stat64) == sizeof(struct stat), "a 64-bit host");
+
+SV_EXPORT int stat64(const char *path, struct stat64 *st)
+{
+	return stat(path, (struct stat *)st);
+}
+
+SV_EXPORT int lstat64(const char *path, struct stat64 *st)
+{
+	return lstat(path, (struct stat *)st);
+}
+
+SV_EXPORT int fstatat64(int dirfd, const char *path, struct stat64 *st, int flags)
+{
+	return fstatat(dirfd, path, (struct stat *)st, flags);
+}
+
+/* What binaries built against older C libraries call. */
+SV_EXPORT int __xstat(int ver, const char *path, struct stat *st)
+{
+	STAT_CALL(AT_FDCWD, path, st, real()->xstat(ver, path, st));
+}
+
+SV_EXPORT int __lxstat(int ver, const char *path, struct stat *st)
+{
+	STAT_CALL(AT_FDCWD, path, st, real()->lxstat(ver, path, st));
+}
+
+SV_EXPORT int __fxstatat(int ver, int dirfd, const char *path, struct stat *st, int flags)
+{
+	STAT_CALL(dirfd, path, st, real()->fxstatat(ver, dirfd, path, st, flags));
+}
+
+SV_EXPORT int __xstat64(int ver, const char *path, struct stat *st)
+{
+	return __xstat(ver, path, st);
+}
+
+SV_EXPORT int __lxstat64(int ver, const char *path, struct stat *st)
+{
+	return __lxstat(ver, path, st);
+}
+
+SV_EXPORT int __fxstatat64(int ver, int dirfd, const char *path, struct stat *st, int flags)
+{
+	return __fxstatat(ver, dirfd, path, st, flags);
+}
+
+SV_EXPORT int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *user)
+{
+	struct shim_path p = shim_find(dirfd, path);
+	struct statx stx = { 0 };
+	int ret;
+
+	if (p.kind != SHIM_NODE) {
+		ret = real()->statx(dirfd, path, flags, mask, user);
+		if (likely(ret >= 0 || p.kind == SHIM_NOT_OURS || errno != ENOENT))
+			return ret;
+	}
+	stx.stx_mask = STATX_BASIC_STATS;
+	stx.stx_mode = (u16)mode_of(&p);
+	stx.stx_nlink = 1;
+	stx.stx_ino = 1;
+	stx.stx_blksize = 4096;
+	stx.stx_size = p.kind == SHIM_PARAMETER ? 4096 : 0;
+	stx.stx_rdev_major = major(rdev_of(&p));
+	stx.stx_rdev_minor = minor(rdev_of(&p));
+	if (sv_copy_to_user(user, &stx, sizeof(stx))) {
+		errno = EFAULT;
+		return -1;
+	}
+	return 0;
+}
+
+static int access_answer(const struct shim_path *p, int mode)
+{
+	if (mode & ~(R_OK | W_OK | X_OK)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (((mode & X_OK) && p->kind != SHIM_DIRECTORY) || ((mode & W_OK) && p->kind != SHIM_NODE)) {
+		errno = EACCES;
+		return -1;
+	}
+	return 0;
+}
+
+#define ACCESS_CALL(dirfd, path, mode, call) do { \
+	struct shim_path _p = shim_find(dirfd, path); \
+	int _ret; \
+	if (_p.kind == SHIM_NODE) \
+		return access_answer(&_p, mode); \
+	_ret = (call); \
+	if (likely(_ret >= 0 || _p.kind == SHIM_NOT_OURS || errno != ENOENT)) \
+		return _ret; \
+	return access_answer(&_p, mode); \
+} while (0)
+
+SV_EXPORT int access(const char *path, int mode)
+{
+	ACCESS_CALL(AT_FDCWD, path, mode, real()->access(path, mode));
+}
+
+SV_EXPORT int faccessat(int dirfd, const char *path, int mode, int flags)
+{
+	ACCESS_CALL(dirfd, path, mode, real()->faccessat(dirfd, path, mode, flags));
+}
+
+SV_EXPORT int euidaccess(const char *path, int mode)
+{
+	ACCESS_CALL(AT_FDCWD, path, mode, real()->euidaccess(path, mode));
+}
+
+SV_EXPORT int eaccess(const char *path, int mode)
+{
+	return euidaccess(path, mode);
+}
