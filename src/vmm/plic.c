@@ -104,11 +104,9 @@ void plic_set_level(struct plic *p, unsigned int source, bool level)
 	sv_mutex_lock(&p->lock);
 	if (!!(*lv & bit) != level) {
 		*lv ^= bit;
-		if (!(p->claimed[source / 32] & bit)) {
-			if (level)
-				p->pending[source / 32] |= bit;
-			else
-				p->pending[source / 32] &= ~bit;
+		/* Once taken in, a request stays until it is claimed, whatever the level does. */
+		if (level && !(p->claimed[source / 32] & bit)) {
+			p->pending[source / 32] |= bit;
 			plic_update(p);
 		}
 	}

@@ -353,6 +353,16 @@ static void single_step_counts_each_instruction_and_follows_jumps(void **state)
 	assert_int_equal(rv_hart_run(m->h)->reason, RV_EXIT_ECALL);
 }
 
+static void single_step_over_fence_i_is_one_step(void **state)
+{
+	struct machine *m = *state;
+
+	LOAD(m, 0, 0x0000100f /* fence.i */, J_SELF);
+	rv_hart_set_debug(m->h, false, true);
+	assert_int_equal(rv_hart_run(m->h)->reason, RV_EXIT_DEBUG);
+	assert_int_equal(rv_hart_get_pc(m->h), 4);
+}
+
 static void straddling_instruction_sees_its_second_page_change(void **state)
 {
 	struct machine *m = *state;
@@ -420,6 +430,7 @@ int main(void)
 		T(owners_write_to_code_is_seen_at_the_next_run),
 		T(guests_write_to_code_is_seen_after_fence_i),
 		T(single_step_counts_each_instruction_and_follows_jumps),
+		T(single_step_over_fence_i_is_one_step),
 		T(straddling_instruction_sees_its_second_page_change),
 		T(timer_interrupts_a_loop),
 		T(interrupt_line_is_taken_without_leaving_the_run),

@@ -46,11 +46,11 @@ void rv_blocks_flush(struct rv_hart *h)
 	rv_jumps_flush(h);
 }
 
-/* The order matters to a kick that comes in between: see rv_requests in hart.c. */
+/* The order matters to a kick that comes in between: see hart.c. A step stays one. */
 void rv_fence_i(struct rv_hart *h)
 {
 	h->gen++;
-	__atomic_store_n(&h->run_gen, h->gen, __ATOMIC_RELAXED);
+	__atomic_store_n(&h->run_gen, h->single_step ? 0 : h->gen, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&h->requests, __ATOMIC_RELAXED))
 		__atomic_store_n(&h->run_gen, 0, __ATOMIC_RELAXED);

@@ -49,21 +49,23 @@ u64 rv_hart_timer_deadline_ns(const struct rv_hart *h)
 	return ticks > ~0ull / TICK_NS ? ~0ull : ticks * TICK_NS;
 }
 
-/* After a change of stimecmp, the offset or sie: have the timer thread wake us then. */
+/*
+ * After a change of stimecmp, the offset or sie: have the timer thread wake us then. A timer
+ * that is set to an earlier time stays: it will find nothing due and come back here. Guests
+ * put their timer off far more often than they let it expire.
+ */
 void rv_timer_update(struct rv_hart *h)
 {
-	u64 deadline = ~0ull;
+	u64 deadline;
 
 	h->timer_due = timer_pending(h) ? BIT(RV_IRQ_STI) : 0;
-	if (h->sie & BIT(RV_IRQ_STI))
-		deadline = rv_hart_timer_deadline_ns(h);
-	if (deadline == h->timer_armed)
+	if (!(h->sie & BIT(RV_IRQ_STI)))
 		return;
-	h->timer_armed = deadline;
-	if (deadline == ~0ull)
-		sv_timer_cancel(&h->timer);
-	else if (sv_timer_set(&h->timer, deadline))
-		h->timer_armed = ~0ull;		/* no thread to be had: the next update tries again */
+	deadline = rv_hart_timer_deadline_ns(h);
+	if (deadline >= h->timer_armed)
+		return;
+	/* Without a thread to be had: the next update tries again. */
+	h->timer_armed = sv_timer_set(&h->timer, deadline) ? ~0ull : deadline;
 }
 
 /*

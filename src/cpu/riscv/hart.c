@@ -23,7 +23,7 @@ static void timer_expired(struct sv_timer *t)
 {
 	struct rv_hart *h = container_of(t, struct rv_hart, timer);
 
-	__atomic_fetch_or(&h->requests, RV_REQ_IRQ, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&h->requests, RV_REQ_TIMER, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&h->run_gen, 0, __ATOMIC_RELAXED);
 }
 
@@ -257,7 +257,7 @@ static bool serve(struct rv_hart *h)
 	if (req & RV_REQ_FENCE_I)
 		rv_fence_i(h);
 	/* The timer that fired is spent. */
-	if (req & RV_REQ_IRQ) {
+	if (req & RV_REQ_TIMER) {
 		h->timer_armed = ~0ull;
 		rv_timer_update(h);
 	}

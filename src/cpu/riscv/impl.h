@@ -149,6 +149,7 @@ enum { RV_IRQ_SSI = 1, RV_IRQ_STI = 5, RV_IRQ_SEI = 9 };
 /* Requests from other threads. */
 enum {
 	RV_REQ_KICK = 1, RV_REQ_IRQ = 2, RV_REQ_TLB = 4, RV_REQ_PHYS = 8, RV_REQ_FENCE_I = 16,
+	RV_REQ_TIMER = 32,
 };
 
 struct rv_hart {
@@ -189,7 +190,7 @@ struct rv_hart {
 	const struct cpu_phys_ops *phys;
 	void *owner;
 	struct sv_timer timer;
-	u64 timer_armed;	/* deadline the timer is set to */
+	u64 timer_armed;	/* the timer is set to this or will be looked at before; ~0: it is not */
 	u64 timer_due;		/* BIT(RV_IRQ_STI) if it was, when last looked at */
 
 	/* shared, atomic */
