@@ -74,7 +74,8 @@ SV_EXPORT int softvirt_ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (unlikely(!f)) {
 		ret = sv_libc.ioctl(fd, request, value);
-		if (likely(ret >= 0 || errno != ENOTTY))
+		/* ENOSYS: what an emulator of user processes says instead. */
+		if (likely(ret >= 0 || (errno != ENOTTY && errno != ENOSYS)))
 			return (int)ret;
 		f = sv_fd_adopt(fd);
 		if (!f)

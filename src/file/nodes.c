@@ -8,8 +8,15 @@
 
 extern const struct sv_node kvm_node_riscv64;	/* src/kvm/riscv/vm.c */
 
+extern const struct sv_node dma_heap_node_system;	/* src/dmabuf/heap.c */
+extern const struct sv_node udmabuf_node;	/* src/dmabuf/udmabuf.c */
+extern const struct sv_node sw_sync_node;	/* src/dmabuf/sw_sync.c */
+
 const struct sv_node *const sv_nodes[] = {
 	&kvm_node_riscv64,
+	&dma_heap_node_system,
+	&udmabuf_node,
+	&sw_sync_node,
 	NULL,
 };
 
