@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The front door; meson and ninja do the work. `make help` lists the doors.
 #
-# O=DIR puts the build folders somewhere else. CROSS=riscv64 or arm64 builds for that host
+# O=DIR puts the build folders somewhere else, JOBS=N limits the jobs at once. CROSS=riscv64 or arm64 builds for that host
 # against a sysroot of Debian packages (scripts/cross/sysroot).
 
 O ?= .
@@ -9,11 +9,11 @@ CROSS ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
 MESON ?= meson
-NINJA ?= ninja
+NINJA = ninja $(if $(JOBS),-j$(JOBS))
 
 # A build folder's name says what is in it.
 BUILD := $(O)/build$(if $(CROSS),-$(CROSS))
-RELEASE := -Dbuildtype=release -Ddebug=true
+RELEASE := -Dbuildtype=debugoptimized
 CROSSFILES = $(if $(CROSS),--cross-file scripts/cross/$(CROSS).ini \
 	--cross-file $(shell scripts/cross/sysroot --file $(CROSS)) -Dtests=false)
 

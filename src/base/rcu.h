@@ -18,6 +18,7 @@
 #ifndef SV_BASE_RCU_H
 #define SV_BASE_RCU_H
 
+#ifndef SV_URCU_OUT_OF_LINE
 /*
  * The read side inline: a few lines, which the LGPL allows. Not under ASan and UBSan, which
  * would complain that liburcu's own reader structs are less aligned than they say.
@@ -27,6 +28,31 @@
 #endif
 #define URCU_API_MAP	/* rcu_read_lock() and friends */
 #include <urcu/urcu-bp.h>
+#else
+/*
+ * liburcu's headers refuse this compiler (RISC-V GCC before 13.3, whose atomics they do not
+ * trust inline). The library itself, built with a newer one, is called out of line; these
+ * are the parts of its ABI that we use.
+ */
+struct rcu_head {
+	struct { void *next; } next;
+	void (*func)(struct rcu_head *head);
+};
+void urcu_bp_read_lock(void);
+void urcu_bp_read_unlock(void);
+void urcu_bp_synchronize_rcu(void);
+void urcu_bp_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void urcu_bp_barrier(void);
+struct call_rcu_data *urcu_bp_get_default_call_rcu_data(void);
+void urcu_bp_call_rcu_before_fork(void);
+void urcu_bp_call_rcu_after_fork_parent(void);
+void urcu_bp_call_rcu_after_fork_child(void);
+void urcu_bp_before_fork(void);
+void urcu_bp_after_fork_parent(void);
+void urcu_bp_after_fork_child(void);
+#define rcu_read_lock() urcu_bp_read_lock()
+#define rcu_read_unlock() urcu_bp_read_unlock()
+#endif
 
 #include "base/types.h"
 

@@ -2,7 +2,6 @@
 /* softvirt boot: reads the command line and checks all that can be checked before a VM exists. */
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,8 +66,8 @@ static int parse_smp(const char *s, unsigned int *smp)
 
 	errno = 0;
 	v = strtoul(s, &end, 10);
-	if (*s < '0' || *s > '9' || *end || errno || !v || v > UINT_MAX)
-		return vmm_report(-EINVAL, "--smp '%s' is no number of vCPUs; say 1 to %d", s,
+	if (*s < '0' || *s > '9' || *end || errno || !v || v > VMM_MAX_VCPUS)
+		return vmm_report(-EINVAL, "--smp '%s' is no possible number of vCPUs; say 1 to %d", s,
 				  VMM_MAX_VCPUS);
 	*smp = v;
 	return 0;

@@ -130,6 +130,7 @@ struct kvm_vcpu {
 	u32 vcpu_idx;
 	struct sv_file *file;		/* only for its backing; no reference */
 	struct kvm_run *run;		/* KVM_VCPU_MMAP_PAGES pages, shared with user space */
+	int run_fd;			/* of the same pages, where a mapping can't be duplicated; or -1 */
 	struct sv_mutex mutex;
 	u32 guest_debug;
 	bool wants_to_run;
@@ -141,7 +142,7 @@ struct kvm_vcpu {
 	/* Signals: signal.c. */
 	u64 *rseq_word;			/* of the thread inside KVM_RUN, or NULL */
 	bool keep_armed;		/* leave the word armed when the run ends */
-	bool was_scheduled;		/* at the beginning of the run: it had been, and was cleared */
+	bool was_scheduled;		/* before this run, or by a sleep inside of it */
 	int in_run;			/* atomic: between signal_begin and signal_end */
 	int heartbeat_armed, heartbeat_fired;	/* atomic */
 	struct sv_timer heartbeat;
@@ -267,11 +268,10 @@ bool kvm_signal_begin(struct kvm_vcpu *vcpu);
 void kvm_signal_end(struct kvm_vcpu *vcpu);
 /*
  * Called when the guest was left for no reason of its own: has a signal been, or may one
- * have been, delivered? *scheduled, if given, says that the thread may have lost its CPU.
+ * have been, delivered? blocked is the mask that was in force, NULL: still is. *scheduled,
+ * if given, says that the thread may have lost its CPU.
  */
-bool kvm_signal_check(struct kvm_vcpu *vcpu, bool *scheduled);
-/* Has the word been cleared since it was armed? No judgement, no side effect. */
-bool kvm_signal_peek(const struct kvm_vcpu *vcpu);
+bool kvm_signal_check(struct kvm_vcpu *vcpu, const sigset_t *blocked, bool *scheduled);
 long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, unsigned long arg);
 /* Of the calling thread: a word the host's kernel clears at signals and preemption, or NULL. */
 u64 *kvm_rseq_word(void);

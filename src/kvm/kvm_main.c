@@ -62,7 +62,6 @@ int kvm_check_extension(const struct kvm_arch_ops *ops, struct kvm *kvm, long ex
 	case KVM_CAP_SYNC_MMU:
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_IRQFD:
-	case KVM_CAP_IRQFD_RESAMPLE:
 	case KVM_CAP_IOEVENTFD:
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
 	case KVM_CAP_CHECK_EXTENSION_VM:

@@ -67,27 +67,40 @@ void mark_page_dirty_in_slot(const struct kvm_memory_slot *s, u64 gfn)
 /*
  * The slot's memory is copied under a guard, which must not be inside of a read section
  * (a fault would leave it); the slot is looked up first, its address used after. A slot
- * deleted in between is the caller's race, as in the kernel.
+ * deleted in between is the caller's race, as in the kernel. A page is marked dirty after
+ * the write: a log read in between would take the mark away and miss the data.
  */
+static int access_page(struct kvm *kvm, u64 gpa, void *data, size_t n, bool write)
+{
+	u64 gfn = gpa >> SV_PAGE_SHIFT;
+	const struct kvm_memory_slot *s;
+	u8 *host = NULL;
+
+	rcu_read_lock();
+	s = gfn_to_memslot(kvm, gfn);
+	if (s && !(write && (s->flags & KVM_MEM_READONLY)))
+		host = kvm_slot_host(s, gfn) + (gpa & (SV_PAGE_SIZE - 1));
+	rcu_read_unlock();
+	if (!host)
+		return -EFAULT;
+	if (!write)
+		return sv_copy_from_user(data, host, n);
+	if (sv_copy_to_user(host, data, n))
+		return -EFAULT;
+	rcu_read_lock();
+	s = gfn_to_memslot(kvm, gfn);
+	if (s)
+		mark_page_dirty_in_slot(s, gfn);
+	rcu_read_unlock();
+	return 0;
+}
+
 static int access_guest(struct kvm *kvm, u64 gpa, void *data, size_t len, bool write)
 {
 	while (len) {
-		u64 gfn = gpa >> SV_PAGE_SHIFT, off = gpa & (SV_PAGE_SIZE - 1);
-		size_t n = min(len, (size_t)(SV_PAGE_SIZE - off));
-		const struct kvm_memory_slot *s;
-		u8 *host = NULL;
+		size_t n = min(len, (size_t)(SV_PAGE_SIZE - (gpa & (SV_PAGE_SIZE - 1))));
 
-		rcu_read_lock();
-		s = gfn_to_memslot(kvm, gfn);
-		if (s && !(write && (s->flags & KVM_MEM_READONLY))) {
-			host = kvm_slot_host(s, gfn) + off;
-			if (write)
-				mark_page_dirty_in_slot(s, gfn);
-		}
-		rcu_read_unlock();
-		if (!host)
-			return -EFAULT;
-		if (write ? sv_copy_to_user(host, data, n) : sv_copy_from_user(data, host, n))
+		if (access_page(kvm, gpa, data, n, write))
 			return -EFAULT;
 		gpa += n;
 		data = (u8 *)data + n;

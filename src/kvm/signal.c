@@ -37,7 +37,10 @@
 #if defined(__has_include)
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
+/* A C library may have the header and not register on this architecture. */
+#ifdef RSEQ_SIG
 #define SV_HAVE_RSEQ 1
+#endif
 #endif
 #endif
 
@@ -188,7 +191,7 @@ static bool sigmask_begin(struct kvm_vcpu *vcpu)
 	return any && watched_pending(vcpu);
 }
 
-bool kvm_signal_peek(const struct kvm_vcpu *vcpu)
+static bool was_cleared(const struct kvm_vcpu *vcpu)
 {
 	return vcpu->rseq_word && __atomic_load_n(vcpu->rseq_word, __ATOMIC_RELAXED) == 0;
 }
@@ -198,7 +201,7 @@ bool kvm_signal_begin(struct kvm_vcpu *vcpu)
 	u64 *word = kvm_rseq_word();
 
 	vcpu->was_scheduled = vcpu->keep_armed &&
-			      (word != vcpu->rseq_word || kvm_signal_peek(vcpu));
+			      (word != vcpu->rseq_word || was_cleared(vcpu));
 	vcpu->rseq_word = word;
 	if (likely(word))
 		rseq_arm(word);
@@ -225,18 +228,21 @@ void kvm_signal_end(struct kvm_vcpu *vcpu)
  * raises (test frameworks install them all) do not count: such a signal is an answer to
  * what the thread did, and the engine does nothing that raises one outside of its guards.
  */
-static bool handlers_possible(void)
+static bool handlers_possible(const sigset_t *blocked)
 {
 	struct sigaction sa;
-	sigset_t blocked;
+	sigset_t now;
 
-	if (pthread_sigmask(SIG_SETMASK, NULL, &blocked))
-		return true;
+	if (!blocked) {
+		if (pthread_sigmask(SIG_SETMASK, NULL, &now))
+			return true;
+		blocked = &now;
+	}
 	for (int sig = 1; sig < NSIG; sig++) {
 		if (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE ||
 		    sig == SIGTRAP || sig == SIGSYS || sig == SIGKILL || sig == SIGSTOP)
 			continue;
-		if (sigismember(&blocked, sig) != 0)
+		if (sigismember(blocked, sig) != 0)
 			continue;
 		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL &&
 		    sa.sa_handler != SIG_IGN)
@@ -245,7 +251,7 @@ static bool handlers_possible(void)
 	return false;
 }
 
-bool kvm_signal_check(struct kvm_vcpu *vcpu, bool *scheduled)
+bool kvm_signal_check(struct kvm_vcpu *vcpu, const sigset_t *blocked, bool *scheduled)
 {
 	u64 *word = vcpu->rseq_word;
 	bool cleared = false;
@@ -265,7 +271,7 @@ bool kvm_signal_check(struct kvm_vcpu *vcpu, bool *scheduled)
 	}
 	if (unlikely(vcpu->watching) && watched_pending(vcpu))
 		return true;
-	return cleared && handlers_possible();
+	return cleared && handlers_possible(blocked);
 }
 
 long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, unsigned long arg)

@@ -183,10 +183,40 @@ static void kvm_vcpu_release(struct sv_file *f)
 		kvm_put_kvm(vcpu->kvm);
 }
 
+/* A shared mapping moved with an old size of 0 is a second mapping; qemu-user can't do it. */
+static bool host_duplicates;
+static struct sv_once host_duplicates_once = SV_ONCE_INIT;
+
+static int host_duplicates_probe(void)
+{
+	void *copy, *p = mmap(NULL, SV_PAGE_SIZE, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	copy = mremap(p, 0, SV_PAGE_SIZE, MREMAP_MAYMOVE);
+	host_duplicates = copy != MAP_FAILED;
+	if (host_duplicates)
+		munmap(copy, SV_PAGE_SIZE);
+	munmap(p, SV_PAGE_SIZE);
+	return 0;
+}
+
+/* -1 and errno when it fails. */
+static int map_run_page(const struct kvm_vcpu *vcpu, off_t off, char *at, int prot)
+{
+	if (vcpu->run_fd >= 0)
+		return mmap(at, SV_PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, vcpu->run_fd, off) ==
+		       MAP_FAILED ? -1 : 0;
+	if (mremap((char *)vcpu->run + off, 0, SV_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
+	    MAP_FAILED)
+		return -1;
+	return mprotect(at, SV_PAGE_SIZE, prot);
+}
+
 /*
  * Page 0 is the vCPU's own; the coalesced ring's page is the VM's one ring, in the first
- * vCPU's file. Both are mapped here already, and a shared mapping moved with an old size
- * of 0 is a second mapping of the same page. Beyond them there is nothing to touch.
+ * vCPU's file. Both are mapped here already and are mapped a second time. Beyond them there
+ * is nothing to touch.
  */
 static void *kvm_vcpu_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags,
 			   off_t off)
@@ -206,10 +236,8 @@ static void *kvm_vcpu_mmap(struct sv_file *f, void *addr, size_t len, int prot, 
 	for (size_t at = 0; at < len && off + at < KVM_VCPU_MMAP_PAGES * SV_PAGE_SIZE;
 	     at += SV_PAGE_SIZE) {
 		bool ring = off + at == kvm->ops->coalesced_page * SV_PAGE_SIZE;
-		char *source = (char *)(ring ? kvm->vcpus[0]->run : vcpu->run) + off + at;
 
-		if (mremap(source, 0, SV_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, base + at) ==
-		    MAP_FAILED || mprotect(base + at, SV_PAGE_SIZE, prot)) {
+		if (map_run_page(ring ? kvm->vcpus[0] : vcpu, off + at, base + at, prot)) {
 			err = errno;
 			munmap(base, len);
 			return ERR_PTR(-err);
@@ -233,6 +261,8 @@ void kvm_vcpu_free(struct kvm_vcpu *vcpu)
 	kvm_signal_destroy(vcpu);
 	if (vcpu->wake_fd >= 0)
 		close(vcpu->wake_fd);
+	if (vcpu->run_fd >= 0)
+		close(vcpu->run_fd);
 	if (vcpu->run)
 		munmap(vcpu->run, KVM_VCPU_MMAP_PAGES * SV_PAGE_SIZE);
 	kvm_stats_put(vcpu->stats_file);
@@ -247,12 +277,15 @@ static int vcpu_prepare(struct kvm *kvm, u32 id, struct kvm_vcpu **out, struct s
 	void *run;
 	int err;
 
+	if (sv_once(&host_duplicates_once, host_duplicates_probe))
+		return -ENOMEM;
 	err = kvm->ops->vcpu_create(kvm, id, &vcpu);
 	if (err)
 		return err;
 	vcpu->kvm = kvm;
 	vcpu->vcpu_id = id;
 	vcpu->wake_fd = -1;
+	vcpu->run_fd = -1;
 	vcpu->stat = &vcpu->own_stat;
 	sv_mutex_init(&vcpu->mutex);
 	kvm_signal_init(vcpu);
@@ -272,14 +305,22 @@ static int vcpu_prepare(struct kvm *kvm, u32 id, struct kvm_vcpu **out, struct s
 		return -ENOMEM;
 	}
 	vcpu->run = run;
+	if (!host_duplicates) {
+		vcpu->run_fd = fcntl(sv_file_backing_fd(*file), F_DUPFD_CLOEXEC, 0);
+		if (vcpu->run_fd < 0) {		/* the limit is all that can fail */
+			sv_file_put(*file);
+			kvm_vcpu_free(vcpu);
+			return -EMFILE;
+		}
+	}
 	*out = vcpu;
 	return 0;
 }
 
 long kvm_vm_create_vcpu(struct kvm *kvm, unsigned long id)
 {
-	struct kvm_vcpu *vcpu;
-	struct sv_file *file;
+	struct kvm_vcpu *vcpu = NULL;
+	struct sv_file *file = NULL;
 	long ret;
 
 	if (id >= KVM_MAX_VCPU_IDS)

@@ -93,14 +93,11 @@ enum kvm_block kvm_vcpu_block(struct kvm_vcpu *vcpu, bool (*runnable)(struct kvm
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (runnable(vcpu) || now >= deadline_ns)
 			break;
-		if (kvm_signal_check(vcpu, NULL)) {
+		block_signals(&old);
+		if (kvm_signal_check(vcpu, &old, NULL)) {
+			pthread_sigmask(SIG_SETMASK, &old, NULL);
 			ret = KVM_BLOCK_SIGNAL;
 			break;
-		}
-		block_signals(&old);
-		if (kvm_signal_peek(vcpu)) {	/* since the check: judge it unblocked */
-			pthread_sigmask(SIG_SETMASK, &old, NULL);
-			continue;
 		}
 		if (limit != ~0ull) {
 			u64 left = limit > now ? limit - now : 0;
@@ -126,6 +123,7 @@ enum kvm_block kvm_vcpu_block(struct kvm_vcpu *vcpu, bool (*runnable)(struct kvm
 		now = sv_now_ns();
 	}
 	__atomic_store_n(&vcpu->sleeping, 0, __ATOMIC_SEQ_CST);
+	vcpu->was_scheduled = true;
 	WRITE_ONCE(stat->blocking, 0);
 	now = sv_now_ns();
 	stat->halt_wait_ns += now - start;

@@ -92,18 +92,18 @@ def interactive_shell(env):
         t.expect(r"^1234$")
         t.send("\x01h")
         t.expect(r"Ctrl-A x")
-        t.send("sleep 100000\n")
-        t.expect(r"sleep 100000\n")
+        t.send("sh -c 'echo begun; exec sleep 100000'\n")
+        t.expect(r"^begun$")
         t.send("\x03")
         t.expect(PROMPT)
         t.send("echo status $?\n")
         t.expect(r"^status 130$")
         # Job control: a stopped job, and the escape character itself.
-        t.send("sleep 100000\n")
-        t.expect(r"sleep 100000\n")
+        t.send("sh -c 'echo begun; exec sleep 100000'\n")
+        t.expect(r"^begun$")
         t.send("\x1a")
         t.expect(r"Stopped")
-        t.send("jobs; kill %1; stty -a | grep -c intr\n")
+        t.send("jobs; kill -KILL %1; wait; stty -a | grep -c intr\n")
         t.expect(r"^1$")
         t.send("exit\n")
         check_equal(t.end(), 0, "exit status")
@@ -218,7 +218,8 @@ dd if=/dev/vdb of=/dev/vda bs=64k conv=fsync 2>/dev/null && echo copied
 dd if=/dev/zero of=/dev/vdb bs=512 count=1 conv=fsync 2>/dev/null || echo read only
 blkdiscard -o 65536 -l 131072 /dev/vda && echo discarded
 dd if=/dev/vda bs=64k skip=1 count=2 2>/dev/null | tr -d '\0' | wc -c
-cat /sys/block/vda/serial /sys/block/vda/size
+echo $(cat /sys/block/vda/serial)
+cat /sys/block/vda/size
 echo END
 """
 
@@ -281,7 +282,7 @@ echo BEGIN
 ip -4 -o addr show dev eth0 | awk '{{ print $4 }}'
 ip route | awk '$1 == "default" {{ print $3 }}'
 wget -q -O - http://10.0.2.2:{server.server_port}/file | sha256sum
-wget -q -O - http://10.0.2.2:{server.server_port}/none || echo missing
+wget -q -O - http://10.0.2.2:{server.server_port}/none 2>/dev/null || echo missing
 echo END
 """
         out = env.boot(env.payload("net", script), "--net", "user")

@@ -90,12 +90,12 @@ class Terminal:
 
         self.proc = subprocess.Popen(cmd, stdin=slave, stdout=slave, stderr=slave,
                                      preexec_fn=own_terminal)
-        self.text = ""
+        self.text = self.waiting = ""
         self.deadline = time.monotonic() + LIMIT
 
     def read(self):
         left = self.deadline - time.monotonic()
-        check(left > 0, "nothing more came:\n", self.text[-2000:])
+        check(left > 0, f"waiting for {self.waiting!r}, nothing more came:\n", self.text[-2000:])
         if select.select([self.master], [], [], min(left, 1))[0]:
             self.text += os.read(self.master, 65536).decode("utf-8", "replace").replace("\r", "")
         elif self.proc.poll() is not None:
@@ -103,6 +103,7 @@ class Terminal:
 
     def expect(self, pattern):
         """Waits for it; what was there up to its end is forgotten."""
+        self.waiting = pattern
         while True:
             m = re.search(pattern, self.text, re.M)
             if m:

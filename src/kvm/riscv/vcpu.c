@@ -365,6 +365,9 @@ static void sta_look(struct riscv_vcpu *v, bool scheduled)
 {
 	u64 now;
 
+	scheduled |= v->vcpu.was_scheduled;
+	v->vcpu.was_scheduled = false;
+
 	if (!v->vcpu.rseq_word) {
 		now = sv_now_ns();
 		scheduled = now - v->sta.last_look_ns >= 1000000;
@@ -383,7 +386,7 @@ static long run_loop(struct riscv_vcpu *v)
 	long ret = 0;
 
 	if (unlikely(sbi_sta_on(v)))
-		sta_look(v, vcpu->was_scheduled);
+		sta_look(v, false);
 	do {
 		if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)) &&
 		    !handle_requests(v))
@@ -394,7 +397,7 @@ static long run_loop(struct riscv_vcpu *v)
 			return ret;
 		if (v->signalled)
 			goto signalled;
-		if (kvm_signal_check(vcpu, &scheduled))
+		if (kvm_signal_check(vcpu, NULL, &scheduled))
 			goto signalled;
 		if (unlikely(sbi_sta_on(v)))
 			sta_look(v, scheduled);
