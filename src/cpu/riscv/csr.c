@@ -14,7 +14,7 @@ enum {
 	CSR_SSTATUS = 0x100, CSR_SIE = 0x104, CSR_STVEC = 0x105, CSR_SCOUNTEREN = 0x106,
 	CSR_SENVCFG = 0x10a, CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142,
 	CSR_STVAL = 0x143, CSR_SIP = 0x144, CSR_STIMECMP = 0x14d, CSR_SATP = 0x180,
-	CSR_CYCLE = 0xc00, CSR_TIME = 0xc01, CSR_INSTRET = 0xc02,
+	CSR_CYCLE = 0xc00, CSR_TIME = 0xc01, CSR_INSTRET = 0xc02, CSR_HPMCOUNTER31 = 0xc1f,
 };
 
 #define SENVCFG_WRITABLE (BIT(0) | 3ull << 4 | BIT(6) | BIT(7))
@@ -205,16 +205,26 @@ static bool csr_allowed(const struct rv_hart *h, unsigned csr, bool write)
 		return false;
 	if (csr <= CSR_FCSR)
 		return rv_has(h, RV_EXT_F) && (h->sstatus & RV_SSTATUS_FS);
-	if (csr >= CSR_CYCLE && csr <= CSR_INSTRET)
+	if (csr >= CSR_CYCLE && csr <= CSR_HPMCOUNTER31)
 		return counter_allowed(h, csr);
 	return true;
+}
+
+static bool is_owners_counter(unsigned csr)
+{
+	return csr >= CSR_CYCLE && csr <= CSR_HPMCOUNTER31 && csr != CSR_TIME;
 }
 
 enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, u64 val,
 				 u64 *old)
 {
-	if (!csr_allowed(h, csr, op != RV_CSR_READ) || !csr_get(h, csr, old))
+	if (!csr_allowed(h, csr, op != RV_CSR_READ))
 		return RV_CSR_ILLEGAL;
+	if ((h->csrs && is_owners_counter(csr)) || !csr_get(h, csr, old)) {
+		if (!h->csrs || !h->csrs->access(h->owner, csr, op, val, old))
+			return RV_CSR_ILLEGAL;
+		return op == RV_CSR_READ ? RV_CSR_OK : RV_CSR_CHECK;
+	}
 	if (op == RV_CSR_READ)
 		return RV_CSR_OK;
 	if (csr <= CSR_FCSR)

@@ -40,6 +40,7 @@ struct rv_hart *rv_hart_create(const struct rv_hart_config *cfg)
 	}
 	h->extensions = cfg->extensions;
 	h->phys = cfg->phys;
+	h->csrs = cfg->csrs;
 	h->owner = cfg->owner;
 	h->gen = 1;
 	h->run_gen = 1;
@@ -416,6 +417,11 @@ void rv_hart_set_time_offset(struct rv_hart *h, u64 ticks)
 u64 rv_hart_get_time_offset(const struct rv_hart *h)
 {
 	return h->time_offset;
+}
+
+u64 rv_hart_get_instret(const struct rv_hart *h)
+{
+	return h->instret;
 }
 
 void rv_hart_get_stats(const struct rv_hart *h, struct rv_hart_stats *s)

@@ -57,10 +57,25 @@ enum rv_ext {
 #define RV_CBO_BLOCK_SIZE 64
 #define RV_TIMEBASE_HZ 10000000	/* the time CSR: host CLOCK_MONOTONIC / 100 ns + offset */
 
+/*
+ * CSRs that belong to the owner: all that the engine does not have, and the counters cycle,
+ * instret and hpmcounter3..31. Privilege, read-only space and the counters' gate for U mode
+ * are checked before. Called by the running thread, inside of rv_hart_run().
+ */
+enum rv_csr_op { RV_CSR_READ, RV_CSR_WRITE, RV_CSR_SET, RV_CSR_CLEAR };
+struct rv_csr_ops {
+	/*
+	 * *old is the value before; SET and CLEAR name bits in val. False: no such CSR, the
+	 * guest takes an illegal instruction. rv_hart_get_instret() is exact here.
+	 */
+	bool (*access)(void *owner, unsigned csr, enum rv_csr_op op, u64 val, u64 *old);
+};
+
 struct rv_hart_config {
 	u64 extensions;			/* BIT(RV_EXT_*) */
 	const struct cpu_phys_ops *phys;
-	void *owner;			/* passed to phys ops */
+	const struct rv_csr_ops *csrs;	/* may be NULL: cycle and instret are the engine's then */
+	void *owner;			/* passed to phys and csr ops */
 	/*
 	 * Optional word of the owner's that is non-zero until the owner's thread should
 	 * leave the run (in practice rseq's: the kernel clears it at a signal). Read at
@@ -134,6 +149,9 @@ u64 rv_hart_get_time_offset(const struct rv_hart *h);
 u64 rv_hart_timer_deadline_ns(const struct rv_hart *h);
 
 void rv_hart_set_debug(struct rv_hart *h, bool ebreak_exits, bool single_step);
+
+/* Instructions retired since creation. */
+u64 rv_hart_get_instret(const struct rv_hart *h);
 
 struct rv_hart_stats {
 	u64 instructions;

@@ -188,6 +188,7 @@ struct rv_hart {
 
 	u64 extensions;
 	const struct cpu_phys_ops *phys;
+	const struct rv_csr_ops *csrs;
 	void *owner;
 	struct sv_timer timer;
 	u64 timer_armed;	/* the timer is set to this or will be looked at before; ~0: it is not */
@@ -334,7 +335,6 @@ void rv_mmu_flush_va(struct rv_hart *h, u64 va);
 /* -------------------------------------------------------------- csr.c */
 
 enum rv_csr_result { RV_CSR_OK, RV_CSR_CHECK, RV_CSR_END, RV_CSR_ILLEGAL };
-enum rv_csr_op { RV_CSR_READ, RV_CSR_WRITE, RV_CSR_SET, RV_CSR_CLEAR };
 /* *old is what was read. CHECK: an interrupt may now be deliverable. END: translation changed. */
 enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, u64 val,
 				 u64 *old);
