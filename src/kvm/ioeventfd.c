@@ -44,7 +44,7 @@ int kvm_eventfd_identity(int fd, u64 *identity)
 	struct sv_file *ours;
 	char path[48], buf[512], *p;
 	ssize_t n;
-	int info;
+	int info, err;
 
 	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
@@ -58,9 +58,10 @@ int kvm_eventfd_identity(int fd, u64 *identity)
 	if (info < 0)
 		return errno == ENOENT ? -EBADF : -errno;
 	n = read(info, buf, sizeof(buf) - 1);
+	err = n < 0 ? -errno : 0;
 	close(info);
-	if (n < 0)
-		return -EBADF;
+	if (err)
+		return err;
 	buf[n] = '\0';
 	p = strstr(buf, key);
 	if (!p)

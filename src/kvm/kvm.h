@@ -272,6 +272,8 @@ void kvm_signal_end(struct kvm_vcpu *vcpu);
  * if given, says that the thread may have lost its CPU.
  */
 bool kvm_signal_check(struct kvm_vcpu *vcpu, const sigset_t *blocked, bool *scheduled);
+/* After a sleep that no signal ended, with signals still blocked: the word is whole again. */
+void kvm_signal_rearm(struct kvm_vcpu *vcpu);
 long kvm_vcpu_set_signal_mask(struct kvm_vcpu *vcpu, unsigned long arg);
 /* Of the calling thread: a word the host's kernel clears at signals and preemption, or NULL. */
 u64 *kvm_rseq_word(void);

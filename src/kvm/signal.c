@@ -251,6 +251,12 @@ static bool handlers_possible(const sigset_t *blocked)
 	return false;
 }
 
+void kvm_signal_rearm(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->rseq_word)
+		rseq_arm(vcpu->rseq_word);
+}
+
 bool kvm_signal_check(struct kvm_vcpu *vcpu, const sigset_t *blocked, bool *scheduled)
 {
 	u64 *word = vcpu->rseq_word;

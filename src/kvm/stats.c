@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "kvm/kvm.h"
 
 struct kvm_stats_file {
@@ -79,7 +80,7 @@ void kvm_stats_put(struct kvm_stats_file *f)
 	sv_free(f);
 }
 
-/* Everything but the values, which begin at *data. */
+/* Everything but the values, which begin at *data. ERR_PTR on failure. */
 static struct kvm_stats_file *stats_create(const char *id, const struct desc *descs, u32 nr,
 					   const char *const *extra, size_t extra_offset,
 					   size_t value_size, void **data)
@@ -87,6 +88,7 @@ static struct kvm_stats_file *stats_create(const char *id, const struct desc *de
 	struct kvm_stats_header h = { .name_size = KVM_STATS_NAME_SIZE, .num_desc = nr };
 	struct kvm_stats_file *f;
 	struct desc *d;
+	int err;
 
 	for (const char *const *name = extra; name && *name; name++)
 		h.num_desc++;
@@ -96,15 +98,18 @@ static struct kvm_stats_file *stats_create(const char *id, const struct desc *de
 
 	f = sv_zalloc(sizeof(*f));
 	if (!f)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	f->size = h.data_offset + value_size;
 	f->fd = SV_FAULT(EMFILE) ? -1 : memfd_create("kvm-stats", MFD_CLOEXEC);
+	err = -errno;
 	if (f->fd < 0)
 		goto free_file;
-	if (SV_FAULT(ENOMEM) || ftruncate(f->fd, f->size))
+	err = SV_FAULT(ENOMEM) || ftruncate(f->fd, f->size) ? -errno : 0;
+	if (err)
 		goto close_fd;
 	f->map = SV_FAULT(ENOMEM) ? MAP_FAILED : mmap(NULL, f->size, PROT_READ | PROT_WRITE,
 						     MAP_SHARED, f->fd, 0);
+	err = -errno;
 	if (f->map == MAP_FAILED)
 		goto close_fd;
 
@@ -125,7 +130,7 @@ close_fd:
 	close(f->fd);
 free_file:
 	sv_free(f);
-	return NULL;
+	return ERR_PTR(err);
 }
 
 static long stats_open(const struct kvm_stats_file *f)
@@ -141,16 +146,17 @@ static long stats_open(const struct kvm_stats_file *f)
 long kvm_vcpu_get_stats_fd(struct kvm_vcpu *vcpu)
 {
 	char id[KVM_STATS_NAME_SIZE];
+	struct kvm_stats_file *f;
 	void *data;
 
 	if (!vcpu->stats_file) {
 		snprintf(id, sizeof(id), "kvm-%d/vcpu-%u", (int)getpid(), vcpu->vcpu_id);
-		vcpu->stats_file = stats_create(id, vcpu_descs, ARRAY_SIZE(vcpu_descs),
-						vcpu->kvm->ops->vcpu_stats,
-						offsetof(struct kvm_vcpu_stat, arch),
-						sizeof(struct kvm_vcpu_stat), &data);
-		if (!vcpu->stats_file)
-			return -ENOMEM;
+		f = stats_create(id, vcpu_descs, ARRAY_SIZE(vcpu_descs),
+				 vcpu->kvm->ops->vcpu_stats, offsetof(struct kvm_vcpu_stat, arch),
+				 sizeof(struct kvm_vcpu_stat), &data);
+		if (IS_ERR(f))
+			return PTR_ERR(f);
+		vcpu->stats_file = f;
 		memcpy(data, vcpu->stat, sizeof(*vcpu->stat));
 		vcpu->stat = data;
 	}
@@ -160,18 +166,20 @@ long kvm_vcpu_get_stats_fd(struct kvm_vcpu *vcpu)
 long kvm_vm_get_stats_fd(struct kvm *kvm)
 {
 	char id[KVM_STATS_NAME_SIZE];
+	struct kvm_stats_file *f;
 	void *data;
 	long ret;
 
 	sv_mutex_lock(&kvm->slots_lock);
 	if (!kvm->stats_file) {
 		snprintf(id, sizeof(id), "kvm-%d", (int)getpid());
-		kvm->stats_file = stats_create(id, vm_descs, ARRAY_SIZE(vm_descs), NULL, 0,
-					       sizeof(struct kvm_vm_stat), &data);
-		if (!kvm->stats_file) {
+		f = stats_create(id, vm_descs, ARRAY_SIZE(vm_descs), NULL, 0,
+				 sizeof(struct kvm_vm_stat), &data);
+		if (IS_ERR(f)) {
 			sv_mutex_unlock(&kvm->slots_lock);
-			return -ENOMEM;
+			return PTR_ERR(f);
 		}
+		kvm->stats_file = f;
 		memcpy(data, kvm->stat, sizeof(*kvm->stat));
 		kvm->stat = data;
 	}

@@ -108,6 +108,12 @@ enum kvm_block kvm_vcpu_block(struct kvm_vcpu *vcpu, bool (*runnable)(struct kvm
 		}
 		n = ppoll(pfd, 2, timeout, &old);
 		err = errno;
+		/*
+		 * Sleeping cleared the word. A signal would have ended the sleep otherwise, and
+		 * one since then is still blocked: it clears the word anew.
+		 */
+		if (n >= 0)
+			kvm_signal_rearm(vcpu);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 		if (n < 0 && err == EINTR) {
 			ret = KVM_BLOCK_SIGNAL;

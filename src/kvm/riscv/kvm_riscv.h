@@ -124,6 +124,8 @@ static inline bool riscv_vcpu_stopped(const struct riscv_vcpu *v)
 }
 /* mp_lock held. */
 void riscv_power_off_locked(struct riscv_vcpu *v);
+/* Carries out a pending start. vcpu->mutex held, the hart does not run. */
+void riscv_vcpu_settle(struct riscv_vcpu *v);
 /* Sleeps until an interrupt, the timer, or a signal; the run loop sees the latter. */
 void riscv_vcpu_wfi(struct riscv_vcpu *v);
 

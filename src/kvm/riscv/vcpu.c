@@ -249,6 +249,18 @@ static void do_reset(struct riscv_vcpu *v)
 	vcpu_reset(v, pc, v->vcpu.vcpu_id, a1);
 }
 
+/*
+ * A start that has been asked for and not carried out is part of what the registers say:
+ * who saves them moves a vCPU that will start.
+ */
+void riscv_vcpu_settle(struct riscv_vcpu *v)
+{
+	if (likely(!(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_RESET)))
+		return;
+	__atomic_fetch_and(&v->requests, ~(u32)REQ_RESET, __ATOMIC_SEQ_CST);
+	do_reset(v);
+}
+
 /* What others asked for. False: a signal came while the vCPU was off. */
 static bool handle_requests(struct riscv_vcpu *v)
 {
@@ -361,7 +373,11 @@ static enum loop handle_exit(struct riscv_vcpu *v, const struct rv_exit_info *in
 	return LOOP_AGAIN;
 }
 
-static void sta_look(struct riscv_vcpu *v, bool scheduled)
+/*
+ * Without rseq nobody says when the thread lost its CPU: look at each KVM_RUN, which may
+ * follow a time in the run queue, and then every millisecond.
+ */
+static void sta_look(struct riscv_vcpu *v, bool entry, bool scheduled)
 {
 	u64 now;
 
@@ -370,7 +386,7 @@ static void sta_look(struct riscv_vcpu *v, bool scheduled)
 
 	if (!v->vcpu.rseq_word) {
 		now = sv_now_ns();
-		scheduled = now - v->sta.last_look_ns >= 1000000;
+		scheduled = entry || now - v->sta.last_look_ns >= 1000000;
 		if (scheduled)
 			v->sta.last_look_ns = now;
 	}
@@ -386,7 +402,7 @@ static long run_loop(struct riscv_vcpu *v)
 	long ret = 0;
 
 	if (unlikely(sbi_sta_on(v)))
-		sta_look(v, false);
+		sta_look(v, true, false);
 	do {
 		if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)) &&
 		    !handle_requests(v))
@@ -400,7 +416,7 @@ static long run_loop(struct riscv_vcpu *v)
 		if (kvm_signal_check(vcpu, NULL, &scheduled))
 			goto signalled;
 		if (unlikely(sbi_sta_on(v)))
-			sta_look(v, scheduled);
+			sta_look(v, false, scheduled);
 	} while (1);
 
 signalled:

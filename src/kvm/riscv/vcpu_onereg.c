@@ -76,6 +76,10 @@ static bool isa_enabled(const struct riscv_vcpu *v, const struct isa_entry *e)
 
 static void set_isa(struct riscv_vcpu *v, u64 isa)
 {
+	/* Single precision alone: what was written as a register's low half is all of it. */
+	if (has_ext(v, RV_EXT_D) && !(isa & BIT(RV_EXT_D)))
+		for (unsigned int i = 0; i < 32; i++)
+			rv_hart_set_f(v->hart, i, rv_hart_get_f(v->hart, i) | ~0xffffffffull);
 	v->isa = isa;
 	rv_hart_set_extensions(v->hart, isa);
 }
@@ -629,6 +633,7 @@ int riscv_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
 		return -EINVAL;
 	if (t->limit && num >= t->limit)
 		return -ENOENT;
+	riscv_vcpu_settle(to_riscv(vcpu));
 	err = t->get(to_riscv(vcpu), num, size, &val);
 	if (err)
 		return err;
@@ -651,6 +656,7 @@ int riscv_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
 		return -EBUSY;
 	if (t->limit && num >= t->limit)
 		return -ENOENT;
+	riscv_vcpu_settle(v);
 	/* The FP types refuse a size or number before they read. */
 	if (!t->size) {
 		err = t->get(v, num, size, &val);
