@@ -6,6 +6,7 @@
 #define SV_CLI_CLI_H
 
 int cmd_boot(int argc, char **argv);
+int cmd_dmabuf(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 

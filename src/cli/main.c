@@ -18,6 +18,7 @@ static const struct command {
 	const char *what;
 } commands[] = {
 	{ "boot", cmd_boot, "boot a RISC-V guest" },
+	{ "dmabuf", cmd_dmabuf, "list shared buffers of running programs" },
 	{ "fetch", cmd_fetch, "bring Debian's riscv64 kernel and an initramfs for it" },
 	{ "run", cmd_run, "run a program with the devices that softvirt gives" },
 	{ "version", cmd_version, "print the version" },

@@ -63,7 +63,8 @@ static u64 poke(u64 addr, u64 what, u64 value)
 				 : "r"(addr) : "memory");
 		break;
 	case 10:
-		__asm__ volatile(".insn i 0x0f, 2, x0, %0, 4" :: "r"(addr) : "memory");	/* cbo.zero */
+		/* cbo.zero */
+		__asm__ volatile(".insn i 0x0f, 2, x0, %0, 4" :: "r"(addr) : "memory");
 		break;
 	case 11:
 		__asm__ volatile(".option push\n.option arch, +d\nfld ft0, 0(%0)\nfsd ft0, 0(%0)\n"
@@ -152,7 +153,7 @@ static void test_tables(void)
 		vm_on(&vm, 0);
 		for (l = 0; l < levels - 1; l++)
 			for (i = 0; i < ARRAY_SIZE(places); i++) {
-				/* High up an entry of its own: the others hold the code that runs. */
+				/* High up, an entry apart from those of the code that runs. */
 				u64 va = l >= 2 || l == levels - 2 ? 3ul << (12 + 9 * (l + 1)) : VA;
 				u64 *pte = vm_pte(&vm, va, l + 1), old = *pte;
 
@@ -190,7 +191,8 @@ static void test_sbi(void)
 	/* Not SRST, and of HSM not stop and suspend: they do what they say. */
 	static const u64 exts[] = { 0x10, SBI_EXT_TIME, SBI_EXT_IPI, SBI_EXT_RFENCE, SBI_EXT_HSM,
 				    0x4442434e, 0, 1, 2, 4, 5, 6, 7, 0x504d55, 0x535441, 0x53555350,
-				    0x43505043, 0x4e41434c, 0x46574654, 0x09000000, 0x0a000000, ~0ul };
+				    0x43505043, 0x4e41434c, 0x46574654, 0x09000000,
+				    0x0a000000, ~0ul };
 	unsigned i, n;
 
 	test_case_self("enemy-sbi");
@@ -198,7 +200,8 @@ static void test_sbi(void)
 		u64 ext = exts[n % ARRAY_SIZE(exts)], fid = random64(&rng) % 10, a[5];
 
 		for (i = 0; i < 5; i++)
-			a[i] = random64(&rng) & 3 ? edge_value(&rng) : (u64)scratch + (random64(&rng) & 255);
+			a[i] = random64(&rng) & 3 ? edge_value(&rng) :
+				(u64)scratch + (random64(&rng) & 255);
 		if (ext == SBI_EXT_HSM && (fid == 1 || fid == 3))
 			continue;
 		if (ext == SBI_EXT_HSM && fid == 0)

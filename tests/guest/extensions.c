@@ -21,7 +21,8 @@ WORD(wrs_nto, 0x00d00073);
 WORD(wrs_sto, 0x01d00073);
 u64 lr_wrs_nto(u64 a, u64 b, u64 c);
 u64 lr_wrs_sto(u64 a, u64 b, u64 c);
-__asm__(".text\n.balign 4\nlr_wrs_nto: lr.d a1, (a0)\n bne a1, a2, 1f\n.word 0x00d00073\n1: ld a0, (a0)\n ret\n"
+__asm__(".text\n.balign 4\nlr_wrs_nto: lr.d a1, (a0)\n"
+	" bne a1, a2, 1f\n.word 0x00d00073\n1: ld a0, (a0)\n ret\n"
 	"lr_wrs_sto: lr.d a1, (a0)\n .word 0x01d00073\n ld a0, (a0)\n ret\n");
 
 typedef u64 (*fn_t)(u64 a, u64 b, u64 c);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every 16-bit encoding there is, hints and reserved ones included: executed in U mode (paged, so
- * that a stray address faults) with edge values in the registers that it could compute with and pointers in those it could load, store
- * or jump through. Cases are by quadrant and funct3.
+ * Every 16-bit encoding there is, hints and reserved ones included: executed in U mode, paged so
+ * that a stray address faults, with edge values in the registers that it could compute with and
+ * pointers in those it could load, store or jump through. Cases are by quadrant and funct3.
  */
 #include "lib/exec.h"
+
+#define REACH 768		/* the registers point into the first 256 bytes, offsets reach 504 */
 
 static struct context ctx;
 
@@ -20,20 +22,20 @@ static void one(u16 insn, unsigned round, u64 *h, bool verbose)
 	/* The same state for every encoding of a round: a difference is the instruction's. */
 	u64 random = round * 77 + 5, mem;
 	struct trap t;
-	u64 x1;
+	u64 x1, k;
 
 	if (jumps_to_itself(insn))
 		return;
 
 	exec_registers(&ctx, &random);
 	/* Round 0: pointers everywhere that a memory or jump operand can be. */
-	ctx.x[2] = (u64)scratch + user_offset + 1024;
+	ctx.x[2] = (u64)scratch + user_offset;
 	if (round == 0) {
 		unsigned i;
 
 		for (i = 1; i < 32; i++)
 			if (i != 2 && i != 13)
-				ctx.x[i] = (u64)scratch + user_offset + 512 + 16 * i;
+				ctx.x[i] = (u64)scratch + user_offset + 8 * i;
 		if ((insn & 0xf07f) == 0x8002 || (insn & 0xf07f) == 0x9002) {
 			for (i = 1; i < 32; i++)	/* c.jr, c.jalr */
 				ctx.x[i] = (u64)sea + user_offset + SEA_SIZE / 2 + 64 + 6 * i + (i & 1);
@@ -41,10 +43,12 @@ static void one(u16 insn, unsigned round, u64 *h, bool verbose)
 	}
 	ctx.sstatus = 0;
 	random = 9;
-	fill_scratch(&random, 2048);
+	fill_scratch(&random, 64);
+	for (k = 64; k < REACH; k += 8)
+		*(u64 *)&scratch[k] = random + k * 0x0101010101010101;
 	exec(&ctx, &t, &insn, 1);
 	x1 = ctx.x[1];
-	mem = hash_bytes(0, scratch, 2048);
+	mem = hash_bytes(0, scratch, REACH);
 	*h = hash(*h, exec_hash(&ctx, &t) ^ mem);
 	if (verbose) {
 		u64 hx = hash_bytes(0, ctx.x, sizeof(ctx.x)), hf = hash_bytes(0, ctx.f, sizeof(ctx.f));

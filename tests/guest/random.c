@@ -129,8 +129,8 @@ static void gen_immediate(void)
 	case 0:
 		emit(enc_i(0x13, 1, dest_reg(), any_reg(), unary[rnd(5)]));
 		break;
-	case 1:
-		emit(rnd(2) ? enc_i(0x1b, 1, dest_reg(), any_reg(), rnd(2) ? 0x600 : 0x602) :	/* no ctzw: see insn-int.S */
+	case 1:		/* clzw, cpopw; no ctzw: see insn-int.S */
+		emit(rnd(2) ? enc_i(0x1b, 1, dest_reg(), any_reg(), rnd(2) ? 0x600 : 0x602) :
 		     enc_i(0x13, 5, dest_reg(), any_reg(), rnd(2) ? 0x287 : 0x6b8));
 		break;
 	case 2:

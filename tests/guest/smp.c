@@ -6,7 +6,7 @@
 #include "lib/exec.h"
 
 #define N 2048			/* locations of a litmus round */
-#define ROUNDS 24
+#define ROUNDS 16
 #define MAX_THREADS 4
 
 /* Each variable on a cache line of its own, those of one index far apart. */
@@ -321,7 +321,7 @@ static struct {
 	u64 locked, max;
 	u64 bytes;
 } shared __attribute__((aligned(64)));
-#define TIMES 10000
+#define TIMES 5000
 
 static void contend(struct hart *h)
 {
@@ -367,7 +367,7 @@ static void test_contention(void)
 }
 
 /* A store by another hart between LR and SC: the SC must fail. */
-#define SC_TIMES 200
+#define SC_TIMES 100
 static volatile u64 step, sc_word;
 
 static void sc_other(struct hart *h)
@@ -610,7 +610,7 @@ static void test_remote_sfence(void)
 	for (kind = 0; kind < 4; kind++) {
 		/* One other hart, many rounds; with all of them each round takes long. */
 		n = kind == 1 ? smp_count() : 2;
-		fence_rounds = kind == 1 ? 15 : 60;
+		fence_rounds = kind == 1 ? 10 : 40;
 		mask = BIT(harts[1].hartid);
 		*(u64 *)frames[0] = 0;
 		*pte = PTE_PPN(frames[0]) | PTE_R | PTE_AD | PTE_V;
