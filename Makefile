@@ -66,7 +66,7 @@ check: all asan tsan
 bench: all
 	@bench/run --build $(BUILD)
 
-conformance:
+conformance: all
 	@$(MAKE) --no-print-directory CROSS=riscv64 all
 	@tests/conformance/run --build $(O)/build-riscv64
 

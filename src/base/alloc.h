@@ -46,6 +46,7 @@ void sv_fault_inject(unsigned nth);
 bool sv_fault_fired(void);
 
 /* All return NULL when memory is short. Size 0 gives a unique pointer. */
+#pragma GCC visibility push(default)	/* driver code reaches these through inline functions */
 void *sv_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void *sv_zalloc(size_t size) __attribute__((malloc, alloc_size(1)));
 /* Zeroed; NULL also when n * size overflows. */
@@ -59,5 +60,6 @@ char *sv_strdup(const char *s);
 void *sv_memdup(const void *p, size_t size);
 /* All of the above. NULL is fine. */
 void sv_free(void *p);
+#pragma GCC visibility pop
 
 #endif

@@ -73,9 +73,11 @@ void urcu_bp_after_fork_child(void);
 #define synchronize_rcu() sv_synchronize_rcu()
 #define rcu_barrier() sv_rcu_barrier()
 
+#pragma GCC visibility push(default)	/* driver code reaches these through inline functions */
 void sv_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 void sv_synchronize_rcu(void);
 void sv_rcu_barrier(void);
+#pragma GCC visibility pop
 
 #ifdef __SANITIZE_THREAD__
 #define SV_RCU_TSAN 1

@@ -20,7 +20,9 @@ typedef struct { u32 refs; } refcount_t;
 #define REFCOUNT_BAD 0x80000000u	/* at or above: saturated */
 #define REFCOUNT_INIT(n) { (n) }
 
+#pragma GCC visibility push(default)	/* driver code reaches these through inline functions */
 void refcount_warn(refcount_t *r, const char *what);
+#pragma GCC visibility pop
 
 static inline void refcount_set(refcount_t *r, u32 n)
 {

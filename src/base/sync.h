@@ -39,7 +39,7 @@ struct sv_thread {
 #define SV_ONCE_INIT { 0, SV_MUTEX_INIT }
 
 /* Does not return. */
-void sv_sync_bug(const char *what, int err) __attribute__((__noreturn__, __cold__));
+SV_EXPORT void sv_sync_bug(const char *what, int err) __attribute__((__noreturn__, __cold__));
 
 #ifdef SV_MODEL
 

@@ -33,6 +33,11 @@ struct cpu_phys_ops {
 	enum cpu_phys_kind (*resolve)(void *owner, u64 gpa, enum cpu_access access,
 				      struct cpu_phys_page *page);
 	/*
+	 * A load from a device the owner handles by itself (an interrupt controller). True if
+	 * answered: *data's low len bytes are the value. May be NULL.
+	 */
+	bool (*mmio_read)(void *owner, u64 gpa, unsigned len, u64 *data);
+	/*
 	 * A store that hits a device the owner handles by itself (an ioeventfd). True if
 	 * taken: the store is complete and the guest goes on without an exit. May be NULL.
 	 */

@@ -124,8 +124,8 @@ static int epoch_add(struct archive *a, const char *path, unsigned int number, s
 	struct epoch *e;
 
 	if (!repo)
-		return failure_set(f, -EINVAL, "'%s' cannot be opened as a git repository: %s", path,
-				   git_message());
+		return failure_set(f, -EINVAL, "'%s' cannot be opened as a git repository: %s",
+				   path, git_message());
 	for (guint i = 0; i < a->epochs->len; i++) {
 		struct epoch *other = a->epochs->pdata[i];
 
@@ -142,7 +142,8 @@ static int epoch_add(struct archive *a, const char *path, unsigned int number, s
 	e->shallow = git_repository_is_shallow(repo) == 1;
 	g_ptr_array_add(a->epochs, e);
 	if (git_repository_odb(&e->odb, repo))
-		return failure_set(f, -EINVAL, "'%s' has no readable objects: %s", path, git_message());
+		return failure_set(f, -EINVAL, "'%s' has no readable objects: %s", path,
+				   git_message());
 	e->empty = repo_tip(repo, &e->tip) != 0;
 	return 0;
 }
@@ -265,8 +266,10 @@ static int locate_directory(struct archive *a, const char *real, struct failure 
 		g_free(dir);
 	}
 	if (n == 0)
-		return failure_set(f, -EINVAL, "'%s' is no git repository and holds no epochs of an "
-				   "archive (0.git or list.0.git)", a->path);
+		return failure_set(f, -EINVAL,
+				   "'%s' is no git repository and holds no epochs of an "
+				   "archive (0.git or list.0.git)",
+				   a->path);
 	return n < 0 ? n : 0;
 }
 
@@ -327,8 +330,10 @@ static int probe(struct archive *a, struct failure *f)
 		}
 	}
 	if (empty)
-		return failure_set(f, -EINVAL, "'%s' holds no commits: nothing has been archived or "
-				   "fetched yet", a->path);
+		return failure_set(f, -EINVAL,
+				   "'%s' holds no commits: nothing has been archived or "
+				   "fetched yet",
+				   a->path);
 	return failure_set(f, -EINVAL, "'%s' is a git repository but no public-inbox archive: its "
 			   "newest commits hold no mail (a file 'm')", a->path);
 }
@@ -347,8 +352,10 @@ int archive_open(const char *path, struct archive *a, struct failure *f)
 	if (!real)
 		err = locate_stem(a, f);
 	else if (!is_directory(real))
-		err = failure_set(f, -EINVAL, "'%s' is a file: an archive is a git repository; clone a "
-				  "bundle first (git clone --bare)", a->path);
+		err = failure_set(f, -EINVAL,
+				  "'%s' is a file: an archive is a git repository; clone a "
+				  "bundle first (git clone --bare)",
+				  a->path);
 	else if ((repo = repo_open(real)))
 		err = locate_repository(a, real, f);
 	else
@@ -465,18 +472,23 @@ int archive_resolve(struct archive *a, const char *name, git_oid *id, unsigned i
 		int err = git_revparse_single(&o, e->repo, name);
 
 		if (err == GIT_EAMBIGUOUS)
-			return failure_set(f, -EINVAL, "'%s' is the beginning of several commits' names: "
-					   "give more characters", name);
+			return failure_set(f, -EINVAL,
+					   "'%s' is the beginning of several commits' names: "
+					   "give more characters",
+					   name);
 		if (err)
 			continue;
 		err = git_object_peel(&c, o, GIT_OBJECT_COMMIT);
 		git_object_free(o);
 		if (err)
-			return failure_set(f, -EINVAL, "'%s' names no commit of '%s'", name, a->path);
+			return failure_set(f, -EINVAL, "'%s' names no commit of '%s'", name,
+					   a->path);
 		if (found && !git_oid_equal(id, git_object_id(c))) {
 			git_object_free(c);
-			return failure_set(f, -EINVAL, "'%s' is a commit in several epochs of '%s': give "
-					   "more characters", name, a->path);
+			return failure_set(f, -EINVAL,
+					   "'%s' is a commit in several epochs of '%s': give "
+					   "more characters",
+					   name, a->path);
 		}
 		*id = *git_object_id(c);
 		*epoch = e->number;

@@ -41,7 +41,7 @@
 #define BATCH_BYTES (4u << 20)
 /* A record's strings are bounded by the parser; this bounds what a file may claim. */
 #define RECORD_MAX (64u << 20)
-/* A mail above this isn't read. */
+/* A mail above this isn't parsed. */
 #define MAIL_MAX (1ull << 30)
 #define REFS_KEPT 24u
 
@@ -95,6 +95,7 @@ static void put_mail(GString *b, const struct mail *m)
 	u32 refs = min(m->refs->len, REFS_KEPT);
 
 	put_u64(b, m->date);
+	put_u64(b, index_message_hash(m->message_id));
 	put_string(b, m->message_id);
 	put_string(b, m->subject);
 	put_string(b, m->from);
@@ -138,8 +139,6 @@ static int put_commit(GString *b, struct epoch *ep, const git_oid *id, u8 flags,
 	git_odb_object *o = NULL;
 	struct mail m;
 	bool parsed = false;
-	git_object_t kind;
-	size_t size;
 	s64 time;
 	u32 len;
 
@@ -155,10 +154,10 @@ static int put_commit(GString *b, struct epoch *ep, const git_oid *id, u8 flags,
 	g_string_append_len(b, (char *)blob.id, sizeof(blob.id));
 	put_u64(b, time);
 	if (what != CHANGE_NONE) {
-		*missing = git_odb_read_header(&size, &kind, ep->odb, &blob) != 0 ||
-			   (size <= MAIL_MAX && git_odb_read(&o, ep->odb, &blob) != 0);
-		if (o)
-			parsed = mail_parse(git_odb_object_data(o), git_odb_object_size(o), &m) == 0;
+		*missing = git_odb_read(&o, ep->odb, &blob) != 0;
+		if (o && git_odb_object_size(o) <= MAIL_MAX)
+			parsed = mail_parse(git_odb_object_data(o), git_odb_object_size(o),
+					    &m) == 0;
 		b->str[type] = what == CHANGE_DELETE ? ENTRY_DELETE :
 			       parsed ? ENTRY_MAIL : ENTRY_UNREADABLE;
 	}
@@ -231,6 +230,7 @@ static const char *get_string(struct cursor *c)
 static void get_mail(struct cursor *c, struct entry *e)
 {
 	e->date = get_u64(c);
+	e->id = get_u64(c);
 	e->message_id = get_string(c);
 	e->subject = get_string(c);
 	e->from = get_string(c);
@@ -256,7 +256,6 @@ static void get_mail(struct cursor *c, struct entry *e)
 	e->paths = c->p;
 	for (u32 i = 0; i < e->paths_n && !c->bad; i++)
 		get_string(c);
-	e->id = index_message_hash(e->message_id);
 	subject_parse(e->subject, &e->subj);
 	e->patch = !e->subj.reply && !e->subj.pull &&
 		   (e->subj.patch || (e->flags & ENTRY_HAS_DIFF) || (e->subj.rfc && e->subj.total));
@@ -412,7 +411,7 @@ static int load_fd(struct index *ix, int fd, size_t *good)
 	*good = 0;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
 		return -EINVAL;
-	/* Somebody's file that is no index is never written to; of a torn header, any part will do. */
+	/* Somebody's file that is no index is never written to; a torn header is none of those. */
 	n = pread(fd, magic, sizeof(magic), 0);
 	if (n < 0 || memcmp(magic, INDEX_MAGIC, n)) {
 		errno = EEXIST;
@@ -466,17 +465,25 @@ s64 index_find(const struct index *ix, const git_oid *commit)
 }
 
 struct walk_step {
-	git_oid id;
+	git_oid id, first;   /* the commit, its first parent */
 	unsigned int parent; /* the next to visit */
 	bool entered;
+};
+
+struct new_commit {
+	git_oid id;
+	bool chained; /* its only parent is the commit before it, or it is the first */
 };
 
 /*
  * The epoch's commits that `known` lacks, parents before children, without recursion.
  * *met: whether `last` was come upon (the history still contains what was indexed).
  */
-static int walk_new(struct epoch *ep, GHashTable *known, const git_oid *last, GArray *out, bool *met)
+static int walk_new(struct epoch *ep, GHashTable *known, const git_oid *last, GArray *out,
+		    bool *met)
 {
+	const git_oid *prev = last;
+
 	GHashTable *seen = g_hash_table_new_full(oid_hash, oid_equal, g_free, NULL);
 	GArray *stack = g_array_new(FALSE, FALSE, sizeof(struct walk_step));
 	struct walk_step s = { .id = ep->tip };
@@ -503,9 +510,15 @@ static int walk_new(struct epoch *ep, GHashTable *known, const git_oid *last, GA
 		if (n < 0) {
 			err = n;
 		} else if (n > 0) {
+			top->first = top->parent == 1 ? child.id : top->first;
 			g_array_append_val(stack, child);
 		} else {
-			g_array_append_val(out, top->id);
+			struct new_commit c = { .id = top->id };
+
+			c.chained = top->parent == 1 ? !prev :
+				    top->parent == 2 && prev && git_oid_equal(&top->first, prev);
+			g_array_append_val(out, c);
+			prev = &g_array_index(out, struct new_commit, out->len - 1).id;
 			g_array_set_size(stack, stack->len - 1);
 		}
 	}
@@ -630,28 +643,20 @@ static int writer_flush(struct writer *w, struct failure *f)
 
 static int extend_epoch(struct writer *w, struct epoch *ep, const GArray *ids, struct failure *f)
 {
-	const git_oid *last = last_of(w->ix, ep->number);
-	git_oid prev = last ? *last : (git_oid){ 0 };
-	bool first = !last;
 	int err = 0;
 
 	w->epoch = ep->number;
 	for (guint i = 0; i < ids->len && !err; i++) {
-		git_oid id = g_array_index(ids, git_oid, i), parent, second;
-		bool chained, missing = false;
-		size_t start;
+		const struct new_commit *c = &g_array_index(ids, struct new_commit, i);
+		size_t start = w->records->len;
+		bool missing = false;
 
-		if (archive_parent(ep, &id, 0, &parent) == 1)
-			chained = !first && git_oid_equal(&parent, &prev) &&
-				  archive_parent(ep, &id, 1, &second) == 0;
-		else
-			chained = first;
-		start = w->records->len;
-		err = put_commit(w->records, ep, &id, chained ? 0 : ENTRY_BRANCHES, &missing, f);
+		err = put_commit(w->records, ep, &c->id, c->chained ? 0 : ENTRY_BRANCHES, &missing,
+				 f);
 		if (err)
 			break;
 		if (missing && w->fd >= 0) {
-			/* What comes before is kept; this and what follows is tried again next time. */
+			/* What comes before is kept; the rest is tried again next time. */
 			GString *rest = g_string_new_len(w->records->str + start,
 							 w->records->len - start);
 
@@ -661,8 +666,6 @@ static int extend_epoch(struct writer *w, struct epoch *ep, const GArray *ids, s
 			g_string_append_len(w->records, rest->str, rest->len);
 			g_string_free(rest, TRUE);
 		}
-		prev = id;
-		first = false;
 		w->done++;
 		if (!err && (++w->count >= BATCH_RECORDS || w->records->len >= BATCH_BYTES))
 			err = writer_flush(w, f);
@@ -686,22 +689,24 @@ static int find_new(struct index *ix, struct archive *a, GPtrArray *fresh, bool 
 	for (guint i = 0; i < a->epochs->len && !err; i++) {
 		struct epoch *ep = a->epochs->pdata[i];
 		const git_oid *last = last_of(ix, ep->number);
-		GArray *ids = g_array_new(FALSE, FALSE, sizeof(git_oid));
+		GArray *ids = g_array_new(FALSE, FALSE, sizeof(struct new_commit));
 		bool met = false;
 
 		g_ptr_array_add(fresh, ids);
 		if (!ep->empty)
 			err = walk_new(ep, ix->by_commit, last, ids, &met);
 		if (err)
-			err = failure_set(f, -EIO, "'%s' cannot be read: commits are missing or broken "
-					  "(try git fsck)", ep->path);
+			err = failure_set(f, -EIO,
+					  "'%s' cannot be read: commits are missing or broken "
+					  "(try git fsck)",
+					  ep->path);
 		*rewritten |= last && !met;
 	}
 	return err;
 }
 
-static int index_extend(struct index *ix, struct archive *a, const struct index_options *opt, int fd,
-			size_t good, struct failure *f)
+static int index_extend(struct index *ix, struct archive *a, const struct index_options *opt,
+			int fd, size_t good, struct failure *f)
 {
 	GPtrArray *fresh = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
 	struct writer w = { .ix = ix, .opt = opt, .fd = fd, .end = good };
@@ -908,11 +913,12 @@ int index_open(struct archive *a, const struct index_options *opt, struct index 
 		if (err == -EAGAIN && !opt->path && (paths[1] = cache_path(a)))
 			err = try_file(ix, a, opt, paths[1], f);
 		if (err == -EAGAIN && opt->path)
-			err = failure_set(f, -EINVAL, "the index '%s' can be neither read nor written: %s",
+			err = failure_set(f, -EINVAL,
+					  "the index '%s' can be neither read nor written: %s",
 					  opt->path, strerror(errno));
 		else if (err == -EAGAIN && opt->note)
-			opt->note("no index can be kept: neither beside the archive nor in the cache "
-				  "directory can a file be written");
+			opt->note("no index can be kept: a file can be written neither beside the "
+				  "archive nor in the cache directory");
 	}
 	if (err == -EAGAIN)
 		err = index_extend(ix, a, opt, -1, 0, f);

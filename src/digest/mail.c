@@ -70,7 +70,8 @@ static bool has_mail_header(const char *data, size_t len)
 		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 			size_t k = strlen(names[i]);
 
-			if ((size_t)(colon - line) >= k && !g_ascii_strncasecmp(line, names[i], k) &&
+			if ((size_t)(colon - line) >= k &&
+			    !g_ascii_strncasecmp(line, names[i], k) &&
 			    strspn(line + k, " \t") == (size_t)(colon - line) - k)
 				return true;
 		}
@@ -267,13 +268,16 @@ static void html_to_text(const char *s, GString *out)
 		if (*s == '<') {
 			const char *end = strchr(s, '>');
 
-			if (!g_ascii_strncasecmp(s, "<style", 6) || !g_ascii_strncasecmp(s, "<script", 7)) {
+			if (!g_ascii_strncasecmp(s, "<style", 6) ||
+			    !g_ascii_strncasecmp(s, "<script", 7)) {
 				const char *close = strstr(s, "</");
 
 				s = close ?: s + strlen(s);
 				end = strchr(s, '>');
-			} else if (!g_ascii_strncasecmp(s, "<br", 3) || !g_ascii_strncasecmp(s, "</p", 3) ||
-				   !g_ascii_strncasecmp(s, "</div", 5) || !g_ascii_strncasecmp(s, "</tr", 4)) {
+			} else if (!g_ascii_strncasecmp(s, "<br", 3) ||
+				   !g_ascii_strncasecmp(s, "</p", 3) ||
+				   !g_ascii_strncasecmp(s, "</div", 5) ||
+				   !g_ascii_strncasecmp(s, "</tr", 4)) {
 				g_string_append_c(out, '\n');
 			}
 			s = end ? end + 1 : s + strlen(s);
@@ -453,7 +457,8 @@ static void add_stat_path(GPtrArray *paths, GHashTable *seen, const char *s, siz
 		return;
 	for (p = bar + 3; p < s + n && *p == ' '; p++)
 		;
-	if (p == s + n || (!g_ascii_isdigit(*p) && strncmp(p, "Bin", min((size_t)3, (size_t)(s + n - p)))))
+	if (p == s + n ||
+	    (!g_ascii_isdigit(*p) && strncmp(p, "Bin", min((size_t)3, (size_t)(s + n - p)))))
 		return;
 	s++;
 	for (k = bar - s; k && s[k - 1] == ' '; k--)

@@ -34,9 +34,9 @@ struct options {
 };
 
 enum {
-	OPT_SINCE = 256, OPT_UNTIL, OPT_LAST, OPT_NOW, OPT_LIST, OPT_URL, OPT_ALL, OPT_PATH, OPT_AUTHOR,
-	OPT_SUBJECT, OPT_REVIEW, OPT_TOP, OPT_ABBREV, OPT_INDEX, OPT_NO_INDEX, OPT_PROGRESS,
-	OPT_NO_PROGRESS, OPT_VERSION,
+	OPT_SINCE = 256, OPT_UNTIL, OPT_LAST, OPT_NOW, OPT_LIST, OPT_URL, OPT_ALL, OPT_PATH,
+	OPT_AUTHOR, OPT_SUBJECT, OPT_REVIEW, OPT_TOP, OPT_ABBREV, OPT_INDEX, OPT_NO_INDEX,
+	OPT_PROGRESS, OPT_NO_PROGRESS, OPT_VERSION,
 };
 
 static const struct option long_options[] = {
@@ -197,8 +197,10 @@ static int parse_date_option(const char *name, const char *s, bool end, s64 *out
 
 	if (span_parse_date(s, end, out) == 0)
 		return 0;
-	g_snprintf(text, sizeof(text), "--%s '%%s' is no date: 2026-01-31, '2026-01-31 12:00 +0100' or "
-		   "@seconds", name);
+	g_snprintf(text, sizeof(text),
+		   "--%s '%%s' is no date: 2026-01-31, '2026-01-31 12:00 +0100' or "
+		   "@seconds",
+		   name);
 	return usage_error(text, s);
 }
 
@@ -303,9 +305,11 @@ static int parse_options(struct options *o, int argc, char **argv)
 		return usage_error("'%s' is one argument too many", argv[optind]);
 	if (o->last) {
 		if (o->span.has_since)
-			return usage_error("--last and --since both say where the span %s", "begins");
+			return usage_error("--last and --since both say where the span %s",
+					   "begins");
 		if (span_parse_period(o->last, &period))
-			return usage_error("--last '%s' is no period: 12h, 7d, 2w, 1m or 1y", o->last);
+			return usage_error("--last '%s' is no period: 12h, 7d, 2w, 1m or 1y",
+					   o->last);
 		o->span.since = now - period;
 		o->span.has_since = true;
 		/* What is dated after "now" did not happen in the period before it. */
@@ -344,8 +348,10 @@ static void close_report(const struct report *r, const struct options *o)
 		char *day = d ? g_date_time_format(d, "%Y-%m-%d") : NULL;
 
 		if (day)
-			fprintf(stderr, "softvirt-digest: no mail in this period; the archive's newest "
-				"is of %s\n", day);
+			fprintf(stderr,
+				"softvirt-digest: no mail in this period; the archive's newest "
+				"is of %s\n",
+				day);
 		g_free(day);
 		if (d)
 			g_date_time_unref(d);
@@ -417,6 +423,10 @@ static void setup_git(void)
 	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
 		git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
 	git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+	/* As git: an object's own checksum is for git fsck, the stream's is checked on reading. */
+	git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
+	/* Each object is read about once. */
+	git_libgit2_opts(GIT_OPT_ENABLE_CACHING, 0);
 }
 
 int main(int argc, char **argv)

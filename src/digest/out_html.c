@@ -79,9 +79,10 @@ static void hash_source(GString *out, const char *text)
 
 static void head(struct report *r, GString *out)
 {
-	g_string_append(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-			"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-			"style-src ");
+	g_string_append(
+		out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+		     "style-src ");
 	hash_source(out, html_page_style);
 	g_string_append(out, "; script-src ");
 	hash_source(out, html_page_script);
@@ -119,7 +120,8 @@ static void summary(struct report *r, GString *out)
 	}
 	g_string_append(out, "</p>\n</header>\n<ul class=\"tiles\">\n");
 	tile(out, r->mails, plural(r->mails, "mail", "mails"));
-	tile(out, r->contributors->len, plural(r->contributors->len, "contributor", "contributors"));
+	tile(out, r->contributors->len,
+	     plural(r->contributors->len, "contributor", "contributors"));
 	tile(out, fresh, "new series");
 	tile(out, later, "updated series");
 	tile(out, r->patches, "patches and covers");
@@ -140,8 +142,8 @@ static void chart(GString *out, const char *title, const GPtrArray *counts, unsi
 	else
 		most = ((struct count *)counts->pdata[0])->n;
 	if (rows)
-		g_string_append_printf(out, "<svg role=\"img\" aria-label=\"%s\" height=\"%u\">\n", title,
-				       rows * CHART_ROW);
+		g_string_append_printf(out, "<svg role=\"img\" aria-label=\"%s\" height=\"%u\">\n",
+				       title, rows * CHART_ROW);
 	for (u32 i = 0; i < rows; i++) {
 		const struct count *c = counts->pdata[i];
 		u32 y = i * CHART_ROW;
@@ -159,23 +161,27 @@ static void chart(GString *out, const char *title, const GPtrArray *counts, unsi
 		}
 		g_string_append_printf(out, "</text></svg><text class=\"n\" x=\"100%%\" y=\"%u\" "
 				       "text-anchor=\"end\">%u</text>", y + 14, c->n);
-		g_string_append_printf(out, "<rect class=\"track\" x=\"0\" y=\"%u\" width=\"100%%\" "
-				       "height=\"6\" rx=\"3\"/><rect class=\"bar\" x=\"0\" y=\"%u\" "
-				       "width=\"%.2f%%\" height=\"6\" rx=\"3\"/></g>\n", y + 21, y + 21,
-				       max(c->n * 100.0 / most, 0.8));
+		g_string_append_printf(
+			out,
+			"<rect class=\"track\" x=\"0\" y=\"%u\" width=\"100%%\" "
+			"height=\"6\" rx=\"3\"/><rect class=\"bar\" x=\"0\" y=\"%u\" "
+			"width=\"%.2f%%\" height=\"6\" rx=\"3\"/></g>\n",
+			y + 21, y + 21, max(c->n * 100.0 / most, 0.8));
 	}
 	g_string_append(out, rows ? "</svg>\n</div>\n" : "</div>\n");
 }
 
 static void tools(GString *out)
 {
-	g_string_append(out,
+	g_string_append(
+		out,
 		"<div class=\"tools\" role=\"search\" hidden>\n"
 		"<input type=\"search\" placeholder=\"Search patches, people, paths ( / )\" "
 		"aria-label=\"Search this update\">\n"
 		"<button type=\"button\" data-show=\"all\" aria-pressed=\"true\">All</button>\n"
 		"<button type=\"button\" data-show=\"new\" aria-pressed=\"false\">New</button>\n"
-		"<button type=\"button\" data-show=\"updated\" aria-pressed=\"false\">Updated</button>\n"
+		"<button type=\"button\" data-show=\"updated\" "
+		"aria-pressed=\"false\">Updated</button>\n"
 		"<button type=\"button\" data-fold=\"open\">Unfold all</button>\n"
 		"<output aria-live=\"polite\"></output>\n</div>\n");
 }
@@ -367,13 +373,15 @@ static void talks(struct report *r, GString *out)
 {
 	if (!r->talks->len)
 		return;
-	g_string_append(out, "<section class=\"card\">\n<h2>Other threads</h2>\n<ul class=\"talks\">\n");
+	g_string_append(out,
+			"<section class=\"card\">\n<h2>Other threads</h2>\n<ul class=\"talks\">\n");
 	for (guint i = 0; i < r->talks->len; i++) {
 		const struct talk *t = r->talks->pdata[i];
 
 		g_string_append(out, "<li data-state=\"talk\">");
 		link_to(r, out, t->root, report_title(index_entry(r->ix, t->root)));
-		g_string_append_printf(out, "<div>%u %s: ", t->mails, plural(t->mails, "mail", "mails"));
+		g_string_append_printf(out, "<div>%u %s: ", t->mails,
+				       plural(t->mails, "mail", "mails"));
 		for (guint k = 0; k < t->people->len && k < 8; k++)
 			esc(out, k ? ", <bdi>" : "<bdi>", t->people->pdata[k], "</bdi>");
 		g_string_append(out, t->people->len > 8 ? ", ...</div></li>\n" : "</div></li>\n");
@@ -395,7 +403,8 @@ void report_html(struct report *r, GString *out)
 	talks(r, out);
 	g_string_append(out, "</main>\n<footer>Written by softvirt-digest");
 	if (r->url) {
-		esc(out, " from the archive at <a rel=\"noopener noreferrer\" href=\"", r->url, "\">");
+		esc(out, " from the archive at <a rel=\"noopener noreferrer\" href=\"", r->url,
+		    "\">");
 		esc(out, "", r->url, "</a>");
 	}
 	g_string_append(out, ".</footer>\n</div>\n<script>");

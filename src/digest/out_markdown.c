@@ -161,9 +161,11 @@ void report_markdown(struct report *r, GString *out)
 {
 	g_string_append(out, "# ");
 	text_append_markdown(out, r->list);
-	g_string_append_printf(out, " mailing list update\n\nFrom `%s` to `%s`: %u mail%s, %u of them patches "
-			       "and covers, %u replies.\n\n", r->from, r->to, r->mails,
-			       r->mails == 1 ? "" : "s", r->patches, r->replies);
+	g_string_append_printf(
+		out,
+		" mailing list update\n\nFrom `%s` to `%s`: %u mail%s, %u of them patches "
+		"and covers, %u replies.\n\n",
+		r->from, r->to, r->mails, r->mails == 1 ? "" : "s", r->patches, r->replies);
 	g_string_append_printf(out, "## Top %u contributor domains\n\n", r->opt->top);
 	table(out, "Domain", r->domains, r->opt->top);
 	g_string_append_printf(out, "## Top %u contributors\n\n", r->opt->top);

@@ -49,8 +49,10 @@ void report_text(struct report *r, GString *out)
 	unsigned int top = r->opt->top;
 
 	g_string_append_printf(out, "From %s to %s\n", r->from, r->to);
-	g_string_append_printf(out, "%s mailing list update from %s to %s\n\n", r->list, r->from, r->to);
-	g_string_append_printf(out, "Top %u contributor Email domains (Based on Email Body)\n\n", top);
+	g_string_append_printf(out, "%s mailing list update from %s to %s\n\n", r->list, r->from,
+			       r->to);
+	g_string_append_printf(out, "Top %u contributor Email domains (Based on Email Body)\n\n",
+			       top);
 	table(out, r->domains, top, " ");
 	g_string_append_printf(out, "\nTop %u contributors (Based on Email Body)\n\n", top);
 	table(out, r->contributors, top, "  ");

@@ -264,7 +264,8 @@ static void take_talk(struct report *r, GHashTable *talks, u32 pos)
 	u32 root = r->threads.place[pos].thread;
 	struct talk *t = g_hash_table_lookup(talks, GUINT_TO_POINTER(root + 1));
 	const struct entry *e = at(r, pos);
-	const char *who = *e->from_name ? e->from_name : *e->from_addr ? e->from_addr : "(no author)";
+	const char *addr = *e->from_addr ? e->from_addr : "(no author)";
+	const char *who = *e->from_name ? e->from_name : addr;
 
 	if (!t) {
 		t = g_new0(struct talk, 1);
@@ -369,7 +370,8 @@ static char *short_oid(const struct report *r, const git_oid *id)
 	for (u32 i = 0; i < r->ix->entries->len && n < GIT_OID_HEXSZ; i++) {
 		const git_oid *other = &at(r, i)->commit;
 
-		while (n < GIT_OID_HEXSZ && !git_oid_ncmp(id, other, n) && !git_oid_equal(id, other))
+		while (n < GIT_OID_HEXSZ && !git_oid_ncmp(id, other, n) &&
+		       !git_oid_equal(id, other))
 			n++;
 	}
 	return g_strndup(hex, n);
@@ -465,8 +467,10 @@ int report_build(struct report *r, struct archive *a, const struct index *ix, co
 		 const struct report_options *opt, struct failure *f)
 {
 	GHashTable *tables[4] = {
-		g_hash_table_new(g_str_hash, g_str_equal), g_hash_table_new(g_str_hash, g_str_equal),
-		g_hash_table_new(NULL, NULL), g_hash_table_new(NULL, NULL),
+		g_hash_table_new(g_str_hash, g_str_equal),
+		g_hash_table_new(g_str_hash, g_str_equal),
+		g_hash_table_new(NULL, NULL),
+		g_hash_table_new(NULL, NULL),
 	};
 	bool *chosen = g_new0(bool, ix->entries->len + 1);
 

@@ -15,7 +15,8 @@ struct report_options {
 	bool reviews;     /* in the text, too */
 	unsigned int top;    /* rows of the tables */
 	unsigned int abbrev; /* characters of a commit's name at least */
-	GPtrArray *paths, *authors, *subjects; /* char *, any of each must match; empty: no filter */
+	/* char *: any of each must match; empty: no filter. */
+	GPtrArray *paths, *authors, *subjects;
 };
 
 struct count {

@@ -9,9 +9,9 @@
  * answer is their cover too.
  *
  * Versions. A series is a later version of an earlier one by the same author (name or address)
- * when they share a title, a change-id, a patch's title, or when its changelog links to it; a series
- * that says "v2" or more also by a similar title. A higher number, a patch after its RFC, and
- * something posted again count as later, in this order of arrival only.
+ * when they share a title, a change-id, a patch's title, or when its changelog links to it; a
+ * series that says "v2" or more also by a similar title. A higher number, a patch after its RFC,
+ * and something posted again count as later, in this order of arrival only.
  *
  * All is computed from the index in one pass over the entries, plus look-ups for the few series an
  * update shows. Every step is near linear whatever the mails claim. No locks; one thread.
@@ -110,7 +110,7 @@ static bool numbered(const struct threads *t, u32 i)
 struct grouping {
 	struct threads *t;
 	u32 *parent;
-	u64 *cover_of; /* an untagged mail that turned out to be a cover: of which total and version */
+	u64 *cover_of; /* an untagged mail that is a cover: of which total and version */
 	bool *loose;    /* a series' mail without any reference */
 };
 
@@ -131,7 +131,8 @@ static void group_by_refs(struct grouping *g, GHashTable *absent, u32 i)
 
 			if (!same_author(p, q))
 				continue;
-			if (q->patch && q->subj.total == p->subj.total && version_of(q) == version_of(p)) {
+			if (q->patch && q->subj.total == p->subj.total &&
+			    version_of(q) == version_of(p)) {
 				join(g->parent, i, k);
 				return;
 			}
@@ -211,7 +212,8 @@ static void group_loose(struct grouping *g)
 		if (!numbered(g->t, i) || !g->loose[i] || answered[find(g->parent, i)])
 			continue;
 		tag = tag_key(&e->subj);
-		key = g_strdup_printf("%s %u %u %s", e->from_addr, e->subj.total, version_of(e), tag);
+		key = g_strdup_printf("%s %u %u %s", e->from_addr, e->subj.total, version_of(e),
+				      tag);
 		number = GUINT_TO_POINTER(e->subj.number + 1);
 		o = g_hash_table_lookup(open, key);
 		if (o && ABS(e->time - o->time) <= UNTHREADED_SECONDS &&
@@ -285,7 +287,8 @@ static void series_finish(struct threads *t, struct series *s)
 		s->resend |= subj->resend;
 		s->total = max(s->total, subj->total);
 		s->version = max(s->version, subj->version);
-		if (s->cover == POS_NONE && subj->number == 0 && (subj->total || !at(t, pos)->patch))
+		if (s->cover == POS_NONE && subj->number == 0 &&
+		    (subj->total || !at(t, pos)->patch))
 			s->cover = pos;
 		else if (s->first == POS_NONE && (subj->number == 1 || !subj->total))
 			s->first = pos;
@@ -398,7 +401,7 @@ static void add_reviews(struct threads *t, u32 pos)
 	}
 }
 
-/* Which patch or cover each reply answers, at whatever depth; twice, as mails overtake each other. */
+/* Which patch or cover each reply answers, however deep; twice, as mails overtake each other. */
 static void build_replies(struct threads *t)
 {
 	for (int pass = 0; pass < 2; pass++) {
@@ -449,7 +452,8 @@ static void note_series(GHashTable *h, const char *key, u32 series)
 
 static GHashTable *series_lists(void)
 {
-	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+				     (GDestroyNotify)g_array_unref);
 }
 
 static void build_versions(struct threads *t)

@@ -132,8 +132,10 @@ static int resolve_end(struct archive *a, const struct index *ix, const char *na
 		return err;
 	*pos = index_find(ix, &id);
 	if (*pos < 0)
-		return failure_set(f, -ENOENT, "'%s' is a commit of '%s', but none of the branch that "
-				   "holds its mails", name, a->path);
+		return failure_set(f, -ENOENT,
+				   "'%s' is a commit of '%s', but none of the branch that "
+				   "holds its mails",
+				   name, a->path);
 	return 0;
 }
 
@@ -183,8 +185,10 @@ static int select_commits(struct archive *a, const struct index *ix, const char 
 	int err = 0;
 
 	if (!dots || dots[2] == '.')
-		return failure_set(f, -EINVAL, "'%s' is no span: write A..B, for the mails after commit A "
-				   "up to and with commit B", commits);
+		return failure_set(f, -EINVAL,
+				   "'%s' is no span: write A..B, for the mails after commit A "
+				   "up to and with commit B",
+				   commits);
 	first = g_strndup(commits, dots - commits);
 	second = g_strdup(dots + 2);
 	*from = -1;

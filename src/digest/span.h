@@ -25,8 +25,8 @@ int span_select(struct archive *a, const struct index *ix, const struct span_req
 void span_free(struct span *s);
 
 /*
- * "2026-01-31", "2026-01-31 12:00[:30]", either with "Z" or "+0200", or "@seconds"; else local time.
- * A date alone is its first second, or, with `end`, the one after its last.
+ * "2026-01-31", "2026-01-31 12:00[:30]", either with "Z" or "+0200", or "@seconds"; else local
+ * time. A date alone is its first second, or, with `end`, the one after its last.
  */
 int span_parse_date(const char *s, bool end, s64 *out);
 /* "7d", "12h", "2w", "1m" (30 days), "1y" (365 days): seconds. */

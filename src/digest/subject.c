@@ -202,7 +202,8 @@ char *subject_title_key(const char *title)
 
 	subject_title_version(title, &len);
 	line = text_one_line(title, len);
-	key = g_utf8_casefold(line, -1);
+	/* Nearly all are ASCII, where folding is cheap. */
+	key = g_str_is_ascii(line) ? g_ascii_strdown(line, -1) : g_utf8_casefold(line, -1);
 	g_free(line);
 	return key;
 }

@@ -101,7 +101,7 @@ static int append_iconv(GString *out, const char *s, size_t len, const char *cha
 			break;
 		if (err == E2BIG && o != buf)
 			continue;
-		/* EILSEQ, or EINVAL at the end: one byte stays a mark, the rest may still be fine. */
+		/* EILSEQ, or EINVAL at the end: one byte leaves a mark, the rest may be fine. */
 		g_string_append(utf8, REPLACEMENT);
 		in++;
 		len--;
@@ -133,7 +133,7 @@ void text_append_bytes(GString *out, const char *bytes, size_t len, const char *
 		append_utf8(out, bytes, len);
 		return;
 	}
-	/* What calls itself Latin-1 is windows-1252, which differs only where Latin-1 has controls. */
+	/* What calls itself Latin-1 is windows-1252, which has no controls where that has. */
 	if (known && !g_ascii_strcasecmp(charset, "iso-8859-1"))
 		charset = "windows-1252";
 	if (known && charset_name_ok(charset) && append_iconv(out, bytes, len, charset) == 0)
@@ -243,7 +243,7 @@ char *text_decode_header(const char *raw)
 		text_append_bytes(out, raw + plain, i - plain, NULL);
 		g_string_truncate(bytes, 0);
 		strcpy(charset, w.charset);
-		/* Words in a row are one text, split anywhere; the space between is not part of it. */
+		/* Words in a row are one text, split anywhere; the space between is none of it. */
 		for (;;) {
 			size_t next;
 
@@ -477,7 +477,7 @@ void text_append_markdown(GString *out, const char *s)
 		} else if (*s == '&') {
 			g_string_append(out, "&amp;");
 		} else {
-			/* '@' and ':' stay: addresses read on, and "<" no longer makes links of them. */
+			/* '@' and ':' stay: without "<" they make no link. */
 			if (strchr("\\`*_{}[]()#+-.!|~>$", *s))
 				g_string_append_c(out, '\\');
 			g_string_append_c(out, *s);

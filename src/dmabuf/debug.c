@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -242,18 +243,32 @@ static void answer(int fd)
 	sv_free(m.buf);
 }
 
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
+/*
+ * A program may close every descriptor it finds and get the number for a socket of its own:
+ * each time it is asked for, it must still be ours.
+ */
 static void *listener_main(void *arg)
 {
 	int fd = (int)(intptr_t)arg, peer;
+	ino_t ino = inode_of(fd);
 
-	while ((peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0 || errno == EINTR ||
-	       errno == ECONNABORTED || errno == EMFILE || errno == ENFILE) {
-		if (peer < 0) {
+	while (ino && inode_of(fd) == ino) {
+		peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (peer >= 0) {
+			answer(peer);
+			sv_libc.close(peer);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
 			usleep(100000);
-			continue;
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			break;
 		}
-		answer(peer);
-		sv_libc.close(peer);
 	}
 	return NULL;
 }

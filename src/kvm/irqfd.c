@@ -20,6 +20,7 @@
  * Lock: irq_lock. Injection takes the irqchip's locks inside of it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -84,8 +85,21 @@ int kvm_set_irq(struct kvm *kvm, u32 gsi, int level)
 	return ret;
 }
 
+/* irq_lock held. */
+static bool leads_to_pin(struct kvm *kvm, u32 gsi, u32 pin)
+{
+	const struct kvm_irq_routing_table *t = kvm->routes;
+
+	for (u32 i = 0; t && i < t->nr; i++)
+		if (t->r[i].gsi == gsi && t->r[i].type == KVM_IRQ_ROUTING_IRQCHIP &&
+		    t->r[i].pin == pin)
+			return true;
+	return false;
+}
+
 void kvm_notify_acked_irq(struct kvm *kvm, u32 pin)
 {
+	struct pollfd full = { .events = POLLOUT };
 	u64 one = 1;
 	struct irqfd *p;
 
@@ -93,10 +107,11 @@ void kvm_notify_acked_irq(struct kvm *kvm, u32 pin)
 		return;
 	sv_mutex_lock(&kvm->irq_lock);
 	list_for_each_entry(p, &kvm->irqfds->items, link) {
-		if (p->resample_fd < 0 || p->gsi != pin)
+		if (p->resample_fd < 0 || !leads_to_pin(kvm, p->gsi, pin))
 			continue;
 		kvm_set_irq(kvm, p->gsi, 0);
-		if (write(p->resample_fd, &one, sizeof(one)) < 0)
+		full.fd = p->resample_fd;	/* a count that is full would make write() wait */
+		if (poll(&full, 1, 0) != 1 || write(p->resample_fd, &one, sizeof(one)) < 0)
 			sv_trace("kvm.irqfd", "gsi %u: resample count is full", p->gsi);
 	}
 	sv_mutex_unlock(&kvm->irq_lock);
@@ -254,6 +269,17 @@ fail:
 	return err;
 }
 
+/* irq_lock held. With the last resampling irqfd of a GSI nobody is left to let go of it. */
+static void release_line(struct kvm *kvm, u32 gsi)
+{
+	struct irqfd *p;
+
+	list_for_each_entry(p, &kvm->irqfds->items, link)
+		if (p->resample_fd >= 0 && p->gsi == gsi)
+			return;
+	kvm_set_irq(kvm, gsi, 0);
+}
+
 static long irqfd_deassign(struct kvm *kvm, const struct kvm_irqfd *args)
 {
 	struct irqfd *p, *next;
@@ -270,6 +296,8 @@ static long irqfd_deassign(struct kvm *kvm, const struct kvm_irqfd *args)
 				continue;
 			epoll_ctl(kvm->irqfds->epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
 			list_del(&p->link);
+			if (p->resample_fd >= 0)
+				release_line(kvm, p->gsi);
 			irqfd_free(p);
 		}
 	sv_mutex_unlock(&kvm->irq_lock);

@@ -3,8 +3,8 @@
  * An event loop: descriptors and what to call when they are ready.
  *
  * One thread runs a loop; callbacks run in it, without any lock held. loop_stop() is safe
- * from any thread and from signal handlers, everything else belongs to the loop's own thread or to the
- * time before it runs. One event is taken at a time, so a callback may remove any source.
+ * from any thread and from signal handlers; everything else belongs to the loop's own thread
+ * or to the time before it runs. One event is taken at a time, so a callback may remove any source.
  */
 #ifndef SV_VMM_LOOP_H
 #define SV_VMM_LOOP_H

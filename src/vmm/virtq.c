@@ -280,7 +280,8 @@ size_t iov_write(const struct iovec *iov, unsigned int cnt, u64 off, const void 
 	return done;
 }
 
-unsigned int iov_slice(struct iovec *dst, const struct iovec *src, unsigned int cnt, u64 off, u64 len)
+unsigned int iov_slice(struct iovec *dst, const struct iovec *src, unsigned int cnt, u64 off,
+		       u64 len)
 {
 	unsigned int n = 0;
 

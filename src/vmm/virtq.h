@@ -71,6 +71,7 @@ bool virtq_kicks_on(struct virtq *q);
 size_t iov_read(const struct iovec *iov, unsigned int cnt, u64 off, void *buf, size_t len);
 size_t iov_write(const struct iovec *iov, unsigned int cnt, u64 off, const void *buf, size_t len);
 /* dst becomes the part [off, off + len) of src; returns the number of segments. dst has room. */
-unsigned int iov_slice(struct iovec *dst, const struct iovec *src, unsigned int cnt, u64 off, u64 len);
+unsigned int iov_slice(struct iovec *dst, const struct iovec *src, unsigned int cnt, u64 off,
+		       u64 len);
 
 #endif

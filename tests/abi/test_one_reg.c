@@ -186,7 +186,8 @@ static void multi_registers_switch_many_at_once(void **state)
 	assert_int_equal(abi_reg(a.vcpu, en),
 			 all & ~(BIT(KVM_RISCV_ISA_EXT_D) | BIT(KVM_RISCV_ISA_EXT_F) |
 				 BIT(KVM_RISCV_ISA_EXT_SVPBMT) | BIT(KVM_RISCV_ISA_EXT_ZICBOM) |
-				 BIT(KVM_RISCV_ISA_EXT_ZICBOZ)));
+				 BIT(KVM_RISCV_ISA_EXT_ZICBOZ) |
+				 BIT(KVM_RISCV_ISA_EXT_SSAIA)));
 	assert_return_code(abi_set(a.vcpu, en, ~0ull), errno);
 	assert_int_equal(abi_reg(a.vcpu, en), all);
 	abi_down(&a);
@@ -294,6 +295,38 @@ static void every_listed_register_can_be_read_and_written_back(void **state)
 	abi_down(&a);
 }
 
+static void parts_of_extensions_stay_when_the_whole_goes(void **state)
+{
+	struct abi a;
+
+	abi_up(&a);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZCA)), 1);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZCD)), 1);
+	assert_errno(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZCD), 0), EINVAL);
+	assert_return_code(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_D), 0), errno);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZCA)), 1);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZCD)), 1);
+	abi_down(&a);
+}
+
+/* Zihintntl: ntl.p1, ntl.pall, ntl.s1, ntl.all in both sizes change no register. */
+static void hints_do_nothing(void **state)
+{
+	u64 before[4];
+	struct abi a;
+
+	abi_up(&a);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZIHINTNTL)), 1);
+	abi_guest(&a, 0x00200033, 0x00300033, 0x00400033, 0x00500033, 0x900e900a, 0x90169012,
+		  DONE(T0));
+	for (int i = 0; i < 4; i++)
+		before[i] = abi_reg(a.vcpu, REG_CORE(regs.ra) + i);
+	abi_run_done(&a);
+	for (int i = 0; i < 4; i++)	/* ra, sp, gp, tp; t0 is DONE's */
+		assert_int_equal(abi_reg(a.vcpu, REG_CORE(regs.ra) + i), before[i]);
+	abi_down(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +344,8 @@ int main(void)
 		cmocka_unit_test(timer_registers),
 		cmocka_unit_test(csr_registers),
 		cmocka_unit_test(every_listed_register_can_be_read_and_written_back),
+		cmocka_unit_test(parts_of_extensions_stay_when_the_whole_goes),
+		cmocka_unit_test(hints_do_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,6 +199,48 @@ static void what_the_guest_sees_is_the_hosts_account(void **state)
 	abi_down(&a);
 }
 
+static void *yielder(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		sched_yield();
+	return NULL;
+}
+
+/* However short the time since the last run: a delay that has grown shows at the next one. */
+static void each_run_after_a_delay_shows_it(void **state)
+{
+	cpu_set_t one, all;
+	struct shmem *s;
+	struct abi a;
+	pthread_t t;
+	u64 base, delay;
+
+	abi_up(&a);
+	s = (struct shmem *)(a.ram + 0x8000);
+	sched_getaffinity(0, sizeof(all), &all);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	assert_return_code(sched_setaffinity(0, sizeof(one), &one), errno);
+	assert_int_equal(call(&a, SHMEM, 0, 0), 0);
+	base = run_delay();
+
+	stop = 0;
+	assert_int_equal(pthread_create(&t, NULL, yielder, NULL), 0);
+	delay = base;
+	for (int i = 0; i < 100; i++) {
+		while (run_delay() < delay + 1000)
+			sched_yield();
+		delay = run_delay();
+		abi_run_done(&a);
+		assert_true(s->steal >= delay - base);
+		abi_load(&a, (const u32[]){ DONE(T0) }, 8);
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	sched_setaffinity(0, sizeof(all), &all);
+	abi_down(&a);
+}
+
 static void memory_that_goes_away_turns_it_off_quietly(void **state)
 {
 	struct abi a;
@@ -241,6 +283,7 @@ int main(void)
 		cmocka_unit_test(any_order_of_writes_restores_the_address),
 		cmocka_unit_test(reset_turns_it_off),
 		cmocka_unit_test(what_the_guest_sees_is_the_hosts_account),
+		cmocka_unit_test(each_run_after_a_delay_shows_it),
 		cmocka_unit_test(memory_that_goes_away_turns_it_off_quietly),
 	};
 

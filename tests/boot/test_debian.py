@@ -9,6 +9,8 @@ import hashlib
 import http.server
 import os
 import random
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -124,7 +126,6 @@ def leave_with_escape(env):
 
 
 def signals_restore_the_terminal(env):
-    import signal
     for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         t = Terminal([env.exe, "boot", "--append", "quiet", "--net", "none"])
         try:
@@ -138,8 +139,32 @@ def signals_restore_the_terminal(env):
             t.close()
 
 
+def stopping_and_continuing(env):
+    """A stopped guest leaves the terminal to the shell, and takes it again."""
+    def wait_state(pid, letters):
+        while True:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                if f.read().rsplit(")", 1)[1].split()[0] in letters:
+                    return
+    t = Terminal([env.exe, "boot", "--append", "quiet", "--net", "none"])
+    try:
+        t.expect(PROMPT)
+        t.proc.send_signal(signal.SIGTSTP)
+        wait_state(t.proc.pid, "T")
+        check(t.restored(), "the terminal is not restored")
+        t.proc.send_signal(signal.SIGCONT)
+        while t.restored():
+            pass
+        t.send("echo $((11 * 11))\n")
+        t.expect(r"^121$")
+        t.send("exit\n")
+        check_equal(t.end(), 0, "exit status")
+        check(t.restored(), "the terminal is not restored")
+    finally:
+        t.close()
+
+
 def a_crash_restores_the_terminal(env):
-    import signal
     t = Terminal([env.exe, "boot", "--append", "quiet", "--net", "none"])
     try:
         t.expect(r"using Debian's kernel")
@@ -252,7 +277,6 @@ echo END
 
 def a_full_disk_is_an_io_error(env):
     """The host may not write the file beyond 4 MiB: the guest is told."""
-    import resource
     with open(env.path("disk"), "wb") as f:
         f.truncate(8 << 20)
 
@@ -341,12 +365,10 @@ def virtio_console_carries_output(env):
 
 
 def console_to_a_file(env):
-    out = env.boot  # the console is the file, so stdout stays empty
     r = subprocess.run([env.exe, "boot", "--kernel", env.kernel, "--initrd",
                         env.payload("file", "echo BEGIN; echo END\n"), "--append", "quiet",
                         "--net", "none", "--console", env.path("log")],
                        stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    del out
     check_equal((r.returncode, r.stdout, r.stderr), (0, b"", b""), "the program")
     with open(env.path("log"), "rb") as f:
         check(b"BEGIN\r\nEND\r\n" in f.read(), "the console's file lacks the output")
@@ -361,7 +383,6 @@ head -c 20000 /dev/ttyS0 | sha256sum
 echo END
 """
     data = bytes(random.Random(3).choices(range(256), k=20000))
-    import select
     p = subprocess.Popen([env.exe, "boot", "--kernel", env.kernel, "--initrd",
                           env.payload("pipe", script), "--append", "quiet", "--net", "none"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -384,7 +405,7 @@ echo END
 
 CASES = [
     fetch, shell_on_1_vcpu, shell_on_4_vcpus, interactive_shell, leave_with_escape,
-    signals_restore_the_terminal, a_crash_restores_the_terminal, disk_keeps_a_file_system,
+    signals_restore_the_terminal, stopping_and_continuing, a_crash_restores_the_terminal, disk_keeps_a_file_system,
     disks_carry_raw_data, a_full_disk_is_an_io_error, network_fetches_from_loopback,
     reset_starts_the_guest_again, a_panic_with_reset_is_survived, virtio_console_carries_output,
     console_to_a_file, pipe_as_input,

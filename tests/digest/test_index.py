@@ -79,7 +79,7 @@ class Index(DigestTest):
         rng = random.Random(1)
         cuts = {0, 1, HEADER - 1, HEADER, HEADER + 1, HEADER + 31, HEADER + 32, len(data) - 1}
         cuts |= set(ends) | {e + d for e in ends[:-1] for d in (-1, 1, 16, 40)}
-        cuts |= {rng.randrange(len(data)) for _ in range(15)}
+        cuts |= {rng.randrange(len(data)) for _ in range(8)}
         for cut in sorted(cuts):
             with self.subTest(cut=cut):
                 self.write(data[:cut])
@@ -100,7 +100,7 @@ class Index(DigestTest):
         data = self.read()
         rng = random.Random(2)
         # The header's magic is apart: a file without it is somebody else's.
-        for at in [16, 19, 20, 23] + [rng.randrange(HEADER, len(data)) for _ in range(25)]:
+        for at in [16, 19, 20, 23] + [rng.randrange(HEADER, len(data)) for _ in range(12)]:
             with self.subTest(at=at):
                 self.write(data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1:])
                 self.check()

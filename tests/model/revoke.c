@@ -335,7 +335,7 @@ static struct {
 	u64 limit;
 	bool verbose;
 	const char *only;
-} run = { .bound = -1, .limit = 60000 };
+} run = { .bound = -1, .limit = 120000 };
 
 static void report(const char *name, const struct model_result *r, const char *how)
 {

@@ -397,6 +397,27 @@ static void timer_interrupts_a_loop(void **state)
 	assert_int_equal(rv_hart_get_pc(m->h), 0x100);
 }
 
+/* Whoever has seen the time has seen the interrupt: no waiting for the timer's thread. */
+static void reading_the_due_time_takes_the_interrupt(void **state)
+{
+	struct machine *m = *state;
+	u64 cause, now;
+
+	LOAD(m, 0x100, ECALL);
+	LOAD(m, 0, 0xc0102573 /* csrr a0, time */, 0xfeb56ee3 /* bltu a0, a1, .-4 */,
+	     0x00100613 /* li a2, 1 */, ECALL);
+	rv_hart_set_csr(m->h, CSR_STVEC, 0x100);
+	rv_hart_set_csr(m->h, CSR_SSTATUS, 2);
+	rv_hart_set_csr(m->h, CSR_SIE, 1 << 5);
+	now = rv_hart_get_time(m->h) + 500;
+	rv_hart_set_csr(m->h, CSR_STIMECMP, now);
+	rv_hart_set_x(m->h, A1, now);
+	assert_int_equal(rv_hart_run(m->h)->reason, RV_EXIT_ECALL);
+	rv_hart_get_csr(m->h, CSR_SCAUSE, &cause);
+	assert_true(cause == (BIT(63) | 5));
+	assert_int_equal(rv_hart_get_x(m->h, A2), 0);
+}
+
 static void interrupt_line_is_taken_without_leaving_the_run(void **state)
 {
 	struct machine *m = *state;
@@ -433,6 +454,7 @@ int main(void)
 		T(single_step_over_fence_i_is_one_step),
 		T(straddling_instruction_sees_its_second_page_change),
 		T(timer_interrupts_a_loop),
+		T(reading_the_due_time_takes_the_interrupt),
 		T(interrupt_line_is_taken_without_leaving_the_run),
 	};
 

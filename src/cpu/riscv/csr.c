@@ -56,12 +56,12 @@ u64 rv_hart_timer_deadline_ns(const struct rv_hart *h)
  */
 void rv_timer_update(struct rv_hart *h)
 {
-	u64 deadline;
+	/* First: a time that passes between the two looks is then due, not lost. */
+	u64 deadline = rv_hart_timer_deadline_ns(h);
 
 	h->timer_due = timer_pending(h) ? BIT(RV_IRQ_STI) : 0;
 	if (!(h->sie & BIT(RV_IRQ_STI)))
 		return;
-	deadline = rv_hart_timer_deadline_ns(h);
 	if (deadline >= h->timer_armed)
 		return;
 	/* Without a thread to be had: the next update tries again. */
@@ -210,6 +210,18 @@ static bool csr_allowed(const struct rv_hart *h, unsigned csr, bool write)
 	return true;
 }
 
+/*
+ * A guest that reads a time at which its timer is due takes the interrupt there, not when the
+ * timer's thread gets to it.
+ */
+static bool timer_seen(struct rv_hart *h, u64 now)
+{
+	if (h->timer_due || !rv_has(h, RV_EXT_SSTC) || now < h->stimecmp || h->stimecmp == ~0ull)
+		return false;
+	h->timer_due = BIT(RV_IRQ_STI);
+	return true;
+}
+
 static bool is_owners_counter(unsigned csr)
 {
 	return csr >= CSR_CYCLE && csr <= CSR_HPMCOUNTER31 && csr != CSR_TIME;
@@ -226,7 +238,7 @@ enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op
 		return op == RV_CSR_READ ? RV_CSR_OK : RV_CSR_CHECK;
 	}
 	if (op == RV_CSR_READ)
-		return RV_CSR_OK;
+		return csr == CSR_TIME && timer_seen(h, *old) ? RV_CSR_CHECK : RV_CSR_OK;
 	if (csr <= CSR_FCSR)
 		h->sstatus |= RV_SSTATUS_FS_DIRTY;
 	if (csr == CSR_SIP && op != RV_CSR_WRITE) {

@@ -452,6 +452,7 @@ static sv_noinline bool load_access(struct rv_hart *h, const struct rv_op *op, u
 	unsigned size = 1u << (op->aux & RV_MEM_SIZE);
 	struct rv_xlate t;
 	int cause;
+	u64 data;
 
 	h->fault_op = op;
 	if (unlikely((va & ~RV_PAGE_MASK) + size > SV_PAGE_SIZE))
@@ -465,6 +466,10 @@ static sv_noinline bool load_access(struct rv_hart *h, const struct rv_op *op, u
 	}
 	if (va & (size - 1))
 		return refuse(h, op, RV_CAUSE_LOAD_MISALIGNED, va);
+	if (h->phys->mmio_read && h->phys->mmio_read(h->owner, t.gpa, size, &data)) {
+		load_done(h, op->rd, op->aux, data);
+		return true;
+	}
 	h->exit.mmio.gpa = t.gpa;
 	h->exit.mmio.len = (u8)size;
 	h->exit.mmio.data = 0;

@@ -14,6 +14,7 @@
 
 #include "cpu/riscv/hart.h"
 #include "kvm/kvm.h"
+#include "kvm/riscv/aia.h"
 #include "softvirt/uapi/kvm_riscv.h"
 
 /* Supervisor CSRs by number (privileged architecture, table of CSRs). */
@@ -34,6 +35,9 @@ enum {
 	STAT_CSR_EXIT_USER, STAT_CSR_EXIT_KERNEL, STAT_SIGNAL_EXITS, STAT_EXITS,
 	STAT_INSTRUCTIONS, STAT_TLB_MISSES, STAT_BLOCKS_DECODED, STAT_TRAPS,
 };
+
+/* In riscv_vcpu.isa beside enum rv_ext: extensions that the engine need not know of. */
+#define RISCV_EXT_SSAIA 62
 
 /* Things another thread wants a vCPU to do before it enters the guest again. */
 enum {
@@ -59,7 +63,7 @@ struct riscv_pmu;
 struct riscv_vcpu {
 	struct kvm_vcpu vcpu;
 	struct rv_hart *hart;
-	u64 isa;			/* BIT(RV_EXT_*) the guest has */
+	u64 isa;			/* BIT(RV_EXT_*), BIT(RISCV_EXT_*) the guest has */
 	u64 mvendorid, marchid, mimpid;
 	bool ran_atleast_once;
 	bool mmio_pending, sbi_pending;	/* an exit's result has not been taken yet */
@@ -76,11 +80,13 @@ struct riscv_vcpu {
 	u8 sbi_status[KVM_RISCV_SBI_EXT_MAX];
 	struct riscv_sta sta;
 	struct riscv_pmu *pmu;
+	struct riscv_vcpu_aia aia;
 };
 
 struct riscv_vm {
 	struct kvm kvm;
 	u64 time_offset;		/* atomic: guest time = host ticks + offset */
+	struct riscv_aia aia;
 };
 
 static inline struct riscv_vcpu *to_riscv(struct kvm_vcpu *vcpu)

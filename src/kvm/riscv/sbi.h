@@ -90,6 +90,8 @@ u64 sbi_remote_fence(struct riscv_vcpu *v, u64 base, u64 mask, enum sbi_fence ki
 /* sbi_pmu.c */
 void sbi_pmu_count(struct riscv_vcpu *v, unsigned int fw_event);
 void sbi_pmu_reset(struct riscv_vcpu *v);
+/* A counter that the guest reads by its CSR; false: there is none. In the guest's run. */
+bool sbi_pmu_read_csr(struct riscv_vcpu *v, unsigned int csr, u64 *val);
 
 /* sbi_sta.c */
 void sbi_sta_init(struct riscv_vcpu *v);

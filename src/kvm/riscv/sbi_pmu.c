@@ -1,36 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SBI performance monitoring: 32 firmware counters.
+ * SBI performance monitoring: 8 hardware counters, 32 firmware counters, snapshots.
+ *
+ * A guest picks an event for a counter (config matching), starts, stops and reads it. The
+ * counters' numbers: 0..2 are gaps, where cycle, time and instret would be (those run
+ * freely, a guest reads them without asking); 3..10 are hpmcounter3..10; 11..42 are the
+ * firmware's.
+ *
+ * A hardware counter counts instructions or cycles, which are the same here. It is read by
+ * its CSR, which does not exist before the counter is configured. It stands still as a value,
+ * and runs as the distance of instret to where it was started.
  *
  * A firmware counter counts what the SBI implementation did for the hart: timers set, IPIs
- * and fences sent and received. A guest picks an event for a counter (config matching),
- * starts, stops and reads it. There are no hardware counters here: cycle, time and instret
- * are the hart's own registers, which a guest reads without us.
+ * and fences sent and received. Counting may happen in another vCPU's thread (an IPI
+ * received): value, event and started are atomic. Configuration is the vCPU's own thread's.
  *
- * Counting may happen in another vCPU's thread (an IPI received): value and event are
- * atomic. Configuration is the vCPU's own thread's.
+ * A snapshot is a page of the guest's memory: stop writes values there, start takes them from
+ * there. The page is looked up anew each time, as its slot may have gone.
  */
 #include "base/alloc.h"
 #include "kvm/riscv/sbi.h"
 
-enum { NUM_COUNTERS, COUNTER_INFO, CFG_MATCH, START, STOP, FW_READ, FW_READ_HI, SNAPSHOT };
+enum {
+	NUM_COUNTERS, COUNTER_INFO, CFG_MATCH, START, STOP, FW_READ, FW_READ_HI, SET_SNAPSHOT,
+};
 enum { CFG_SKIP_MATCH = 1, CFG_CLEAR_VALUE = 2, CFG_AUTO_START = 4, CFG_KNOWN = 0xff };
-enum { START_SET_INIT = 1, STOP_RESET = 1 };
+enum { START_SET_INIT = 1, START_INIT_SNAPSHOT = 2, START_KNOWN = 3 };
+enum { STOP_RESET = 1, STOP_TAKE_SNAPSHOT = 2, STOP_KNOWN = 3 };
 #define EVENT_TYPE(e) (((e) >> 16) & 0xf)
 #define EVENT_CODE(e) ((e) & 0xffff)
-#define EVENT_TYPE_FW 15
+enum { TYPE_HW = 0, TYPE_FW = 15 };
+enum { HW_CPU_CYCLES = 1, HW_INSTRUCTIONS = 2 };
 #define INFO_FIRMWARE BIT(63)
+#define INFO_HARDWARE(csr) (63ull << 12 | (csr))	/* 64 bits wide */
 #define NO_EVENT (~0u)
+
+#define FIRST_HW 3u
+#define NR_HW 8u
+#define FIRST_FW (FIRST_HW + NR_HW)
+#define NR_COUNTERS (FIRST_FW + SBI_PMU_FW_COUNTERS)
+#define COUNTERS_MASK ((BIT(NR_COUNTERS) - 1) & ~(BIT(FIRST_HW) - 1))
+enum { CSR_CYCLE = 0xc00, CSR_INSTRET = 0xc02 };
+
+/* The snapshot's page (SBI specification 2.0, PMU extension). */
+#define SNAPSHOT_OVERFLOW 0
+#define SNAPSHOT_VALUE(i) (8 + 8 * (u64)(i))
 
 struct counter {
 	u64 value;
+	u64 from;		/* hardware, started: instret when value was right */
 	u32 event;		/* NO_EVENT: free */
 	u32 started;
 };
 
 struct riscv_pmu {
-	struct counter c[SBI_PMU_FW_COUNTERS];
+	u64 snapshot;		/* INVALID_GPA: none */
+	struct counter c[NR_COUNTERS];
 };
+
+static bool is_fw(unsigned int idx)
+{
+	return idx >= FIRST_FW;
+}
 
 void sbi_pmu_count(struct riscv_vcpu *v, unsigned int fw_event)
 {
@@ -38,18 +69,25 @@ void sbi_pmu_count(struct riscv_vcpu *v, unsigned int fw_event)
 
 	if (likely(!pmu))
 		return;
-	for (unsigned int i = 0; i < SBI_PMU_FW_COUNTERS; i++)
+	for (unsigned int i = FIRST_FW; i < NR_COUNTERS; i++)
 		if (READ_ONCE(pmu->c[i].started) && READ_ONCE(pmu->c[i].event) == fw_event)
 			__atomic_fetch_add(&pmu->c[i].value, 1, __ATOMIC_RELAXED);
 }
 
+static void counters_clear(struct riscv_pmu *pmu)
+{
+	pmu->snapshot = INVALID_GPA;
+	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
+		WRITE_ONCE(pmu->c[i].started, 0);
+		WRITE_ONCE(pmu->c[i].event, NO_EVENT);
+		WRITE_ONCE(pmu->c[i].value, 0);
+	}
+}
+
 void sbi_pmu_reset(struct riscv_vcpu *v)
 {
-	for (unsigned int i = 0; v->pmu && i < SBI_PMU_FW_COUNTERS; i++) {
-		WRITE_ONCE(v->pmu->c[i].started, 0);
-		WRITE_ONCE(v->pmu->c[i].event, NO_EVENT);
-		WRITE_ONCE(v->pmu->c[i].value, 0);
-	}
+	if (v->pmu)
+		counters_clear(v->pmu);
 }
 
 /* The counters exist from the first configuration on. */
@@ -59,8 +97,8 @@ static struct riscv_pmu *pmu_get(struct riscv_vcpu *v)
 
 	if (!pmu) {
 		pmu = sv_zalloc(sizeof(*pmu));
-		for (unsigned int i = 0; pmu && i < SBI_PMU_FW_COUNTERS; i++)
-			pmu->c[i].event = NO_EVENT;
+		if (pmu)
+			counters_clear(pmu);
 		smp_store_release(&v->pmu, pmu);
 	}
 	return pmu;
@@ -69,57 +107,183 @@ static struct riscv_pmu *pmu_get(struct riscv_vcpu *v)
 /* The counters that base and mask name, as bits; 0 when one of them does not exist. */
 static u64 counters(u64 base, u64 mask)
 {
-	if (!mask || base >= SBI_PMU_FW_COUNTERS || 63 - __builtin_clzll(mask) + base >=
-						    SBI_PMU_FW_COUNTERS)
+	if (!mask || base >= NR_COUNTERS || 63 - __builtin_clzll(mask) + base >= NR_COUNTERS)
 		return 0;
 	return mask << base;
+}
+
+static u64 counter_read(const struct riscv_vcpu *v, unsigned int idx)
+{
+	const struct counter *c = &v->pmu->c[idx];
+	u64 value = READ_ONCE(c->value);
+
+	if (!is_fw(idx) && c->started)
+		value += rv_hart_get_instret(v->hart) - c->from;
+	return value;
+}
+
+static void counter_start(struct riscv_vcpu *v, unsigned int idx)
+{
+	struct counter *c = &v->pmu->c[idx];
+
+	c->from = rv_hart_get_instret(v->hart);
+	WRITE_ONCE(c->started, 1);
+}
+
+static void counter_stop(struct riscv_vcpu *v, unsigned int idx)
+{
+	struct counter *c = &v->pmu->c[idx];
+
+	if (!is_fw(idx))
+		c->value = counter_read(v, idx);
+	WRITE_ONCE(c->started, 0);
+}
+
+bool sbi_pmu_read_csr(struct riscv_vcpu *v, unsigned int csr, u64 *val)
+{
+	unsigned int idx = csr - CSR_CYCLE;
+
+	if (csr == CSR_CYCLE || csr == CSR_INSTRET) {
+		*val = rv_hart_get_instret(v->hart);
+		return true;
+	}
+	if (idx < FIRST_HW || idx >= FIRST_FW || !v->pmu || v->pmu->c[idx].event == NO_EVENT)
+		return false;
+	*val = counter_read(v, idx);
+	return true;
+}
+
+static bool event_known(u64 event)
+{
+	switch (EVENT_TYPE(event)) {
+	case TYPE_HW:
+		return EVENT_CODE(event) == HW_CPU_CYCLES || EVENT_CODE(event) == HW_INSTRUCTIONS;
+	case TYPE_FW:
+		return EVENT_CODE(event) < SBI_FW_MAX;
+	default:
+		return false;
+	}
 }
 
 static s64 cfg_match(struct riscv_vcpu *v, u64 *out)
 {
 	u64 set = counters(vcpu_x(v, X_A0), vcpu_x(v, X_A1));
 	u64 flags = vcpu_x(v, X_A2), event = vcpu_x(v, X_A3);
+	bool skip = flags & CFG_SKIP_MATCH;	/* the caller knows: it is configured already */
 	struct riscv_pmu *pmu;
 	unsigned int idx;
 
 	if (!set || (flags & ~(u64)CFG_KNOWN))
 		return SBI_ERR_INVALID_PARAM;
-	if (EVENT_TYPE(event) != EVENT_TYPE_FW || EVENT_CODE(event) >= SBI_FW_MAX)
+	if (!skip && !event_known(event))
 		return SBI_ERR_NOT_SUPPORTED;
 	pmu = pmu_get(v);
 	if (!pmu)
 		return SBI_ERR_FAILURE;
-	for (idx = 0; idx < SBI_PMU_FW_COUNTERS; idx++) {
-		if (!(set & BIT(idx)))
-			continue;
-		if (flags & CFG_SKIP_MATCH) {	/* the caller knows: it is configured already */
-			if (pmu->c[idx].event == NO_EVENT)
-				return SBI_ERR_FAILURE;
-			break;
-		}
+	if (skip) {
+		idx = __builtin_ctzll(set);
 		if (pmu->c[idx].event == NO_EVENT)
-			break;
-	}
-	if (idx == SBI_PMU_FW_COUNTERS)
-		return SBI_ERR_NOT_SUPPORTED;
-	if (!(flags & CFG_SKIP_MATCH))
+			return SBI_ERR_FAILURE;
+	} else {
+		set &= COUNTERS_MASK;
+		for (idx = 0; idx < NR_COUNTERS; idx++)
+			if ((set & BIT(idx)) && pmu->c[idx].event == NO_EVENT &&
+			    is_fw(idx) == (EVENT_TYPE(event) == TYPE_FW))
+				break;
+		if (idx == NR_COUNTERS)
+			return SBI_ERR_NOT_SUPPORTED;
 		WRITE_ONCE(pmu->c[idx].event, EVENT_CODE(event));
-	if (flags & CFG_CLEAR_VALUE)
+	}
+	if (flags & CFG_CLEAR_VALUE) {
 		WRITE_ONCE(pmu->c[idx].value, 0);
-	if (flags & CFG_AUTO_START)
-		WRITE_ONCE(pmu->c[idx].started, 1);
+		pmu->c[idx].from = rv_hart_get_instret(v->hart);
+	}
+	if ((flags & CFG_AUTO_START) && !pmu->c[idx].started)
+		counter_start(v, idx);
 	*out = idx;
 	return 0;
 }
 
-static s64 start_stop(struct riscv_vcpu *v, bool start)
+static bool have_snapshot(const struct riscv_vcpu *v)
 {
-	u64 set = counters(vcpu_x(v, X_A0), vcpu_x(v, X_A1)), flags = vcpu_x(v, X_A2);
+	return v->pmu && v->pmu->snapshot != INVALID_GPA;
+}
+
+/* What the next start begins with. The snapshot's values are numbered from the call's base. */
+static s64 start_value(struct riscv_vcpu *v, unsigned int i, u64 flags, u64 *value)
+{
+	if (flags & START_SET_INIT)
+		*value = vcpu_x(v, X_A3);
+	else if ((flags & START_INIT_SNAPSHOT) &&
+		 kvm_read_guest(v->vcpu.kvm, v->pmu->snapshot + SNAPSHOT_VALUE(i), value,
+				sizeof(*value)))
+		return SBI_ERR_FAILURE;
+	return 0;
+}
+
+static s64 pmu_start(struct riscv_vcpu *v)
+{
+	u64 base = vcpu_x(v, X_A0), set = counters(base, vcpu_x(v, X_A1)), flags = vcpu_x(v, X_A2);
 	s64 err = 0;
 
-	if (!set)
+	if (!set || (flags & ~(u64)START_KNOWN) || flags == START_KNOWN)
 		return SBI_ERR_INVALID_PARAM;
-	for (unsigned int i = 0; i < SBI_PMU_FW_COUNTERS; i++) {
+	if ((flags & START_INIT_SNAPSHOT) && !have_snapshot(v))
+		return SBI_ERR_NO_SHMEM;
+	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
+		struct counter *c = v->pmu ? &v->pmu->c[i] : NULL;
+		u64 value;
+
+		if (!(set & BIT(i)))
+			continue;
+		if (!c || c->event == NO_EVENT) {
+			err = SBI_ERR_INVALID_PARAM;
+			continue;
+		}
+		if (c->started) {
+			err = SBI_ERR_ALREADY_STARTED;
+			continue;
+		}
+		value = c->value;
+		if (start_value(v, i - base, flags, &value)) {
+			err = SBI_ERR_FAILURE;
+			continue;
+		}
+		WRITE_ONCE(c->value, value);
+		counter_start(v, i);
+	}
+	return err;
+}
+
+/* Nothing here overflows by itself: the mask of overflown counters is 0. */
+static s64 take_snapshot(struct riscv_vcpu *v, u64 base, u64 set)
+{
+	u64 zero = 0, at = v->pmu->snapshot, value;
+
+	if (kvm_write_guest(v->vcpu.kvm, at + SNAPSHOT_OVERFLOW, &zero, sizeof(zero)))
+		return SBI_ERR_FAILURE;
+	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
+		if (!(set & BIT(i)))
+			continue;
+		value = counter_read(v, i);
+		if (kvm_write_guest(v->vcpu.kvm, at + SNAPSHOT_VALUE(i - base), &value,
+				    sizeof(value)))
+			return SBI_ERR_FAILURE;
+	}
+	return 0;
+}
+
+static s64 pmu_stop(struct riscv_vcpu *v)
+{
+	u64 base = vcpu_x(v, X_A0), set = counters(base, vcpu_x(v, X_A1)), flags = vcpu_x(v, X_A2);
+	u64 configured = 0;
+	s64 err = 0, snap;
+
+	if (!set || (flags & ~(u64)STOP_KNOWN))
+		return SBI_ERR_INVALID_PARAM;
+	if ((flags & STOP_TAKE_SNAPSHOT) && !have_snapshot(v))
+		return SBI_ERR_NO_SHMEM;
+	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
 		struct counter *c = v->pmu ? &v->pmu->c[i] : NULL;
 
 		if (!(set & BIT(i)))
@@ -128,21 +292,60 @@ static s64 start_stop(struct riscv_vcpu *v, bool start)
 			err = SBI_ERR_INVALID_PARAM;
 			continue;
 		}
-		if (start) {
-			if (c->started)
-				err = SBI_ERR_ALREADY_STARTED;
-			else if (flags & START_SET_INIT)
-				WRITE_ONCE(c->value, vcpu_x(v, X_A3));
-			WRITE_ONCE(c->started, 1);
-		} else {
-			if (!c->started)
-				err = SBI_ERR_ALREADY_STOPPED;
-			WRITE_ONCE(c->started, 0);
-			if (flags & STOP_RESET)
-				WRITE_ONCE(c->event, NO_EVENT);
-		}
+		configured |= BIT(i);
+		if (c->started)
+			counter_stop(v, i);
+		else
+			err = SBI_ERR_ALREADY_STOPPED;
+		if (flags & STOP_RESET)
+			WRITE_ONCE(c->event, NO_EVENT);
+	}
+	if ((flags & STOP_TAKE_SNAPSHOT) && configured) {
+		snap = take_snapshot(v, base, configured);
+		err = snap ? snap : err;
 	}
 	return err;
+}
+
+static s64 counter_info(u64 idx, u64 *out)
+{
+	if (idx >= NR_COUNTERS || !(COUNTERS_MASK & BIT(idx)))
+		return SBI_ERR_INVALID_PARAM;
+	*out = is_fw(idx) ? INFO_FIRMWARE : INFO_HARDWARE(CSR_CYCLE + idx);
+	return 0;
+}
+
+/* A counter that counts nothing yet reads as 0. */
+static s64 fw_read(struct riscv_vcpu *v, u64 idx, u64 *out)
+{
+	if (idx >= NR_COUNTERS || !is_fw(idx))
+		return SBI_ERR_INVALID_PARAM;
+	*out = v->pmu ? counter_read(v, idx) : 0;
+	return 0;
+}
+
+static s64 set_snapshot(struct riscv_vcpu *v)
+{
+	static const u8 zero[SV_PAGE_SIZE];
+	u64 lo = vcpu_x(v, X_A0), hi = vcpu_x(v, X_A1);
+	struct riscv_pmu *pmu;
+
+	if (vcpu_x(v, X_A2))
+		return SBI_ERR_INVALID_PARAM;
+	if (lo == ~0ull && hi == ~0ull) {
+		if (v->pmu)
+			v->pmu->snapshot = INVALID_GPA;
+		return 0;
+	}
+	if (!IS_ALIGNED(lo, SV_PAGE_SIZE))
+		return SBI_ERR_INVALID_PARAM;
+	if (hi || kvm_write_guest(v->vcpu.kvm, lo, zero, sizeof(zero)))
+		return SBI_ERR_INVALID_ADDRESS;
+	pmu = pmu_get(v);
+	if (!pmu)
+		return SBI_ERR_FAILURE;
+	pmu->snapshot = lo;
+	return 0;
 }
 
 static enum sbi_outcome pmu_handler(struct riscv_vcpu *v, struct sbi_ret *ret)
@@ -150,36 +353,15 @@ static enum sbi_outcome pmu_handler(struct riscv_vcpu *v, struct sbi_ret *ret)
 	u64 idx = vcpu_x(v, X_A0);
 
 	switch (vcpu_x(v, X_A6)) {
-	case NUM_COUNTERS:
-		ret->val = SBI_PMU_FW_COUNTERS;
-		break;
-	case COUNTER_INFO:
-		if (idx < SBI_PMU_FW_COUNTERS)
-			ret->val = INFO_FIRMWARE;
-		else
-			ret->err = SBI_ERR_INVALID_PARAM;
-		break;
-	case CFG_MATCH:
-		ret->err = cfg_match(v, &ret->val);
-		break;
-	case START:
-		ret->err = start_stop(v, true);
-		break;
-	case STOP:
-		ret->err = start_stop(v, false);
-		break;
-	case FW_READ:
-		if (idx >= SBI_PMU_FW_COUNTERS || !v->pmu || v->pmu->c[idx].event == NO_EVENT)
-			ret->err = SBI_ERR_INVALID_PARAM;
-		else
-			ret->val = READ_ONCE(v->pmu->c[idx].value);
-		break;
-	case FW_READ_HI:	/* the upper half of a 64-bit value on RV32 */
-		break;
-	case SNAPSHOT:
-	default:
-		ret->err = SBI_ERR_NOT_SUPPORTED;
-		break;
+	case NUM_COUNTERS: ret->val = NR_COUNTERS; break;
+	case COUNTER_INFO: ret->err = counter_info(idx, &ret->val); break;
+	case CFG_MATCH: ret->err = cfg_match(v, &ret->val); break;
+	case START: ret->err = pmu_start(v); break;
+	case STOP: ret->err = pmu_stop(v); break;
+	case FW_READ: ret->err = fw_read(v, idx, &ret->val); break;
+	case FW_READ_HI: break;		/* the upper half of a 64-bit value on RV32 */
+	case SET_SNAPSHOT: ret->err = set_snapshot(v); break;
+	default: ret->err = SBI_ERR_NOT_SUPPORTED; break;
 	}
 	return SBI_DONE;
 }

@@ -57,18 +57,39 @@ static enum cpu_phys_kind resolve(void *owner, u64 gpa, enum cpu_access access,
 	return kind;
 }
 
+static bool mmio_read(void *owner, u64 gpa, unsigned int len, u64 *data)
+{
+	struct riscv_vcpu *v = owner;
+
+	if (!aia_mmio_read(v, gpa, len, data))
+		return false;
+	v->vcpu.stat->arch[STAT_MMIO_EXIT_KERNEL]++;
+	return true;
+}
+
 static bool mmio_write(void *owner, u64 gpa, unsigned int len, u64 data)
 {
 	struct riscv_vcpu *v = owner;
 
-	if (!kvm_ioeventfd_write(v->vcpu.kvm, gpa, len, data) &&
+	if (!aia_mmio_write(v, gpa, len, data) &&
+	    !kvm_ioeventfd_write(v->vcpu.kvm, gpa, len, data) &&
 	    !kvm_coalesced_mmio_write(&v->vcpu, gpa, len, data))
 		return false;
 	v->vcpu.stat->arch[STAT_MMIO_EXIT_KERNEL]++;
 	return true;
 }
 
-static const struct cpu_phys_ops phys_ops = { .resolve = resolve, .mmio_write = mmio_write };
+/* Counters and the AIA's; everything else that the engine lacks does not exist. */
+static bool csr_access(void *owner, unsigned int csr, enum rv_csr_op op, u64 val, u64 *old)
+{
+	return (op == RV_CSR_READ && sbi_pmu_read_csr(owner, csr, old)) ||
+	       aia_csr_access(owner, csr, op, val, old);
+}
+
+static const struct rv_csr_ops csr_ops = { .access = csr_access };
+static const struct cpu_phys_ops phys_ops = {
+	.resolve = resolve, .mmio_read = mmio_read, .mmio_write = mmio_write,
+};
 
 /* As after power-on, or as HSM start says: registers, lines, what the guest had set up. */
 static void vcpu_reset(struct riscv_vcpu *v, u64 pc, u64 a0, u64 a1)
@@ -83,17 +104,20 @@ static void vcpu_reset(struct riscv_vcpu *v, u64 pc, u64 a0, u64 a1)
 	rv_hart_set_x(v->hart, X_A1, a1);
 	sbi_pmu_reset(v);
 	sbi_sta_reset(v);
+	aia_vcpu_reset(v);
 }
 
 int riscv_vcpu_create(struct kvm *kvm, u32 id, struct kvm_vcpu **out)
 {
-	struct rv_hart_config cfg = { .extensions = RV_EXT_ALL, .phys = &phys_ops };
+	struct rv_hart_config cfg = {
+		.extensions = RV_EXT_ALL, .phys = &phys_ops, .csrs = &csr_ops,
+	};
 	struct riscv_vcpu *v = sv_zalloc(sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
 	cfg.owner = v;
-	v->isa = RV_EXT_ALL;
+	v->isa = RV_EXT_ALL | BIT(RISCV_EXT_SSAIA);
 	v->hart = rv_hart_create(&cfg);
 	if (!v->hart) {
 		sv_free(v);
@@ -104,6 +128,7 @@ int riscv_vcpu_create(struct kvm *kvm, u32 id, struct kvm_vcpu **out)
 	v->requests = REQ_TIME;
 	sbi_sta_init(v);
 	sbi_vcpu_init(v);
+	aia_vcpu_init(v);
 	vcpu_reset(v, 0, 0, 0);
 	*out = &v->vcpu;
 	return 0;
@@ -126,6 +151,7 @@ void riscv_vcpu_destroy(struct kvm_vcpu *vcpu)
 	struct riscv_vcpu *v = to_riscv(vcpu);
 
 	sbi_sta_destroy(v);
+	aia_vcpu_destroy(v);
 	sv_free(v->pmu);
 	rv_hart_destroy(v->hart);
 	sv_free(v);

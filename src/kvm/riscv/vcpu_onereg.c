@@ -50,7 +50,12 @@ static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
 	EXT(SSTC, RV_EXT_SSTC, false, 0),
 	EXT(SVINVAL, RV_EXT_SVINVAL, false, 0),
 	EXT(SVNAPOT, RV_EXT_SVNAPOT, false, 0),
+	EXT(SSAIA, RISCV_EXT_SSAIA, true, 0),
 	EXT(ZIHINTPAUSE, RV_EXT_ZIHINTPAUSE, false, 0),
+	EXT(ZIHINTNTL, ALWAYS, false, 0),	/* hints, which do nothing */
+	EXT(ZIHPM, ALWAYS, false, 0),		/* through SBI PMU */
+	EXT(ZCA, RV_EXT_C, false, 0),
+	EXT(ZCD, ALWAYS, false, 0),		/* a number of its own: D=0 restores in any order */
 	EXT(ZICBOM, RV_EXT_ZICBOM, true, 0),
 	EXT(ZICBOZ, RV_EXT_ZICBOZ, true, 0),
 	EXT(ZBA, RV_EXT_ZBA, false, 0),
@@ -81,7 +86,7 @@ static void set_isa(struct riscv_vcpu *v, u64 isa)
 		for (unsigned int i = 0; i < 32; i++)
 			rv_hart_set_f(v->hart, i, rv_hart_get_f(v->hart, i) | ~0xffffffffull);
 	v->isa = isa;
-	rv_hart_set_extensions(v->hart, isa);
+	rv_hart_set_extensions(v->hart, isa & RV_EXT_ALL);
 }
 
 /* config */
@@ -268,8 +273,11 @@ static int csr_subtype(u64 num)
 
 static int get_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
 {
-	int err = csr_subtype(num);
+	int err;
 
+	if (SUBTYPE(num) == KVM_REG_RISCV_CSR_AIA)
+		return aia_get_csr(v, INDEX(num), val);
+	err = csr_subtype(num);
 	if (err)
 		return err;
 	err = rv_hart_get_csr(v->hart, csr_table[INDEX(num)], val);
@@ -280,8 +288,11 @@ static int get_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
 
 static int set_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 {
-	int err = csr_subtype(num);
+	int err;
 
+	if (SUBTYPE(num) == KVM_REG_RISCV_CSR_AIA)
+		return aia_set_csr(v, INDEX(num), val);
+	err = csr_subtype(num);
 	if (err)
 		return err;
 	if (csr_table[INDEX(num)] == CSR_SIP) {
@@ -294,9 +305,14 @@ static int set_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 
 static u64 list_csr(struct riscv_vcpu *v, u64 *ids)
 {
-	for (u64 i = 0; ids && i < ARRAY_SIZE(csr_table); i++)
+	u64 n = ARRAY_SIZE(csr_table), val;
+
+	for (u64 i = 0; ids && i < n; i++)
 		ids[i] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_GENERAL, i);
-	return ARRAY_SIZE(csr_table);
+	for (u64 i = 0; !aia_get_csr(v, i, &val); i++, n++)
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_AIA, i);
+	return n;
 }
 
 /* timer: time is the VM's, compare is stimecmp */

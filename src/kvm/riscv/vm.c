@@ -24,18 +24,29 @@ static int vm_create(unsigned long type, struct kvm **out)
 	if (!vm)
 		return -ENOMEM;
 	vm->time_offset = -riscv_host_ticks();
+	aia_vm_init(&vm->aia);
 	*out = &vm->kvm;
 	return 0;
 }
 
 static void vm_destroy(struct kvm *kvm)
 {
+	aia_vm_destroy(&to_riscv_vm(kvm)->aia);
 	sv_free(to_riscv_vm(kvm));
 }
 
 static int check_extension(struct kvm *kvm, long ext)
 {
-	return 0;
+	switch (ext) {
+	case KVM_CAP_IRQCHIP:
+	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_IRQFD_RESAMPLE:
+		return 1;
+	case KVM_CAP_IRQ_ROUTING:
+		return KVM_MAX_IRQ_ROUTES;
+	default:
+		return 0;
+	}
 }
 
 static int vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
@@ -43,19 +54,9 @@ static int vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 	return -EINVAL;
 }
 
-static long irq_line(struct kvm *kvm, struct kvm_irq_level *level)
-{
-	return -ENXIO;
-}
-
-static bool irqchip(struct kvm *kvm)
-{
-	return false;
-}
-
 static const struct kvm_device_ops *device_ops(u32 type)
 {
-	return NULL;
+	return type == KVM_DEV_TYPE_RISCV_AIA ? &aia_device_ops : NULL;
 }
 
 const struct kvm_arch_ops kvm_riscv_ops = {
@@ -67,7 +68,7 @@ const struct kvm_arch_ops kvm_riscv_ops = {
 	.vm_destroy = vm_destroy,
 	.check_extension = check_extension,
 	.vm_enable_cap = vm_enable_cap,
-	.irq_line = irq_line,
+	.irq_line = aia_irq_line,
 	.vcpu_create = riscv_vcpu_create,
 	.vcpu_postcreate = riscv_vcpu_postcreate,
 	.vcpu_destroy = riscv_vcpu_destroy,
@@ -82,7 +83,9 @@ const struct kvm_arch_ops kvm_riscv_ops = {
 	.vcpu_kick = riscv_vcpu_kick,
 	.vcpu_request_flush = riscv_vcpu_request_flush,
 	.vcpu_requests_done = riscv_vcpu_requests_done,
-	.irqchip = irqchip,
+	.irqchip = aia_irqchip,
+	.set_irq = aia_set_irq,
+	.send_msi = aia_send_msi,
 	.device_ops = device_ops,
 };
 
