@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define SYSCALL_FAULTS
 
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
