@@ -65,6 +65,10 @@ check: all asan tsan
 
 bench: all
 	@bench/run --build $(BUILD)
+	@$(BUILD)/bench/bench-kvm-events
+	@$(BUILD)/bench/bench-dmabuf
+	@$(BUILD)/bench/bench-fp
+	@bench/digest --build $(BUILD)
 
 conformance: all
 	@$(MAKE) --no-print-directory CROSS=riscv64 all
