@@ -40,6 +40,7 @@ static inline enum dma_resv_usage dma_resv_usage_rw(bool write)
 struct dma_resv {
 	struct ww_mutex lock;
 	struct dma_resv_list __rcu *fences;
+	struct dma_resv_watch __rcu *watches;	/* ours: who is told of new fences */
 };
 
 struct dma_resv_iter {

@@ -25,9 +25,15 @@
 
 _Static_assert(DMA_BUF_NAME_MAX == DMA_BUF_NAME_LEN, "the user ABI's limit is ours");
 
+/* The buffer of one of our files; the file's reference. */
+static struct dma_buf *file_buf(struct sv_file *f)
+{
+	return ((struct dma_buf_file *)sv_file_priv(f))->dmabuf;
+}
+
 static long ioctl_sync(struct sv_file *f, struct sv_ioctl_ctx *c)
 {
-	struct dma_buf *dmabuf = sv_file_priv(f);
+	struct dma_buf *dmabuf = file_buf(f);
 	const struct dma_buf_sync *sync = c->buf;
 	enum dma_data_direction dir;
 
@@ -60,12 +66,12 @@ static long ioctl_set_name(struct sv_file *f, struct sv_ioctl_ctx *c)
 		return len;
 	if (len == sizeof(name))
 		return -EINVAL;
-	return dma_buf_set_name(sv_file_priv(f), name);
+	return dma_buf_set_name(file_buf(f), name);
 }
 
 static long ioctl_export_sync_file(struct sv_file *f, struct sv_ioctl_ctx *c)
 {
-	struct dma_buf *dmabuf = sv_file_priv(f);
+	struct dma_buf *dmabuf = file_buf(f);
 	struct dma_buf_export_sync_file *arg = c->buf;
 	struct dma_fence *fence = NULL;
 	int fd;
@@ -119,7 +125,7 @@ static long ioctl_import_sync_file(struct sv_file *f, struct sv_ioctl_ctx *c)
 	fence = sync_file_get_fence(arg->fd);
 	if (!fence)
 		return -EINVAL;
-	err = import_fences(sv_file_priv(f), fence, arg->flags & DMA_BUF_SYNC_WRITE ?
+	err = import_fences(file_buf(f), fence, arg->flags & DMA_BUF_SYNC_WRITE ?
 			    DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_READ);
 	dma_fence_put(fence);
 	return err;
@@ -143,13 +149,18 @@ static void *dma_buf_file_mmap(struct sv_file *f, void *addr, size_t len, int pr
 
 	if (vma.len < len)
 		return ERR_PTR(-ENOMEM);
-	err = dma_buf_mmap(sv_file_priv(f), &vma, (unsigned long)off >> SV_PAGE_SHIFT);
+	err = dma_buf_mmap(file_buf(f), &vma, (unsigned long)off >> SV_PAGE_SHIFT);
 	return err ? ERR_PTR(err) : vma.mapped;
 }
 
 static void dma_buf_file_release(struct sv_file *f)
 {
-	dma_buf_put(sv_file_priv(f));
+	struct dma_buf_file *bf = sv_file_priv(f);
+
+	dma_buf_poll_fini(bf);
+	dma_buf_put(bf->dmabuf);
+	sv_mutex_destroy(&bf->poll_lock);
+	sv_free(bf);
 }
 
 static const struct sv_file_ops dma_buf_fops = {
@@ -158,6 +169,7 @@ static const struct sv_file_ops dma_buf_fops = {
 	.nr_ioctls = ARRAY_SIZE(dma_buf_ioctls),
 	.mmap = dma_buf_file_mmap,
 	.release = dma_buf_file_release,
+	.reopen_after_fork = true,
 };
 
 /* What lseek sees of a buffer whose memory is no file. */
@@ -222,30 +234,57 @@ int dma_buf_fd(struct dma_buf *dmabuf, int flags)
 			sv_libc.close(fd);
 		return err;
 	}
-	get_dma_buf(dmabuf);
-	err = sv_file_create_fd(&dma_buf_fops, dmabuf, fd, &f);
+	err = dma_buf_file_create(dmabuf, fd, &f);
 	if (err) {
 		sv_libc.close(fd);
-		dma_buf_put(dmabuf);
 		return err;
 	}
 	return sv_file_install(f);
 }
 
-struct dma_buf *dma_buf_get(int fd)
+int dma_buf_file_create(struct dma_buf *dmabuf, int fd, struct sv_file **out)
+{
+	struct dma_buf_file *bf = sv_zalloc(sizeof(*bf));
+	int err;
+
+	if (!bf)
+		return -ENOMEM;
+	bf->dmabuf = dmabuf;
+	sv_mutex_init(&bf->poll_lock);
+	INIT_LIST_HEAD(&bf->stand_ins);
+	err = sv_file_create_fd(&dma_buf_fops, bf, fd, out);
+	if (err) {
+		sv_mutex_destroy(&bf->poll_lock);
+		sv_free(bf);
+		return err;
+	}
+	get_dma_buf(dmabuf);
+	return 0;
+}
+
+struct sv_file *dma_buf_fget(int fd)
 {
 	struct sv_file *f = sv_fget(fd, NULL);
-	struct dma_buf *dmabuf;
 
 	if (!f)
 		f = sv_fd_adopt(fd);
+	else
+		f = sv_fd_reopen(fd, f);
+	if (f && sv_file_get_ops(f) != &dma_buf_fops) {
+		sv_file_put(f);
+		f = NULL;
+	}
+	return f;
+}
+
+struct dma_buf *dma_buf_get(int fd)
+{
+	struct sv_file *f = dma_buf_fget(fd);
+	struct dma_buf *dmabuf;
+
 	if (!f)
 		return ERR_PTR(sv_libc.fcntl(fd, F_GETFD) < 0 ? -EBADF : -EINVAL);
-	if (sv_file_get_ops(f) != &dma_buf_fops) {
-		sv_file_put(f);
-		return ERR_PTR(-EINVAL);
-	}
-	dmabuf = sv_file_priv(f);
+	dmabuf = file_buf(f);
 	get_dma_buf(dmabuf);
 	sv_file_put(f);
 	return dmabuf;

@@ -19,6 +19,7 @@
  */
 #include "softvirt/dma-resv.h"
 
+#include "dmabuf/watch.h"
 #include "softvirt/dma-fence-array.h"
 
 #define USAGE_MASK 3ul
@@ -93,6 +94,7 @@ void dma_resv_init(struct dma_resv *obj)
 {
 	ww_mutex_init(&obj->lock, &reservation_ww_class);
 	RCU_INIT_POINTER(obj->fences, NULL);
+	RCU_INIT_POINTER(obj->watches, NULL);
 }
 
 void dma_resv_fini(struct dma_resv *obj)
@@ -144,6 +146,47 @@ int dma_resv_reserve_fences(struct dma_resv *obj, unsigned int num_fences)
 	return 0;
 }
 
+/* Over the links of all watches: they are few and change rarely. */
+static DEFINE_SPINLOCK(watches_lock);
+
+void dma_resv_watch_add(struct dma_resv *obj, struct dma_resv_watch *w)
+{
+	dma_resv_assert_held(obj);
+	spin_lock(&watches_lock);
+	w->next = rcu_dereference_protected(obj->watches, true);
+	SV_POINT(&obj->watches, true);
+	rcu_assign_pointer(obj->watches, w);
+	spin_unlock(&watches_lock);
+}
+
+void dma_resv_watch_del(struct dma_resv *obj, struct dma_resv_watch *w)
+{
+	struct dma_resv_watch **link;
+
+	spin_lock(&watches_lock);
+	for (link = &obj->watches; *link; link = &(*link)->next) {
+		if (*link == w) {
+			SV_POINT(&obj->watches, true);
+			rcu_assign_pointer(*link, w->next);
+			break;
+		}
+	}
+	spin_unlock(&watches_lock);
+}
+
+static void tell_watches(struct dma_resv *obj, struct dma_fence *fence, enum dma_resv_usage usage)
+{
+	struct dma_resv_watch *w;
+
+	SV_POINT(&obj->watches, false);
+	if (likely(!READ_ONCE(obj->watches)))
+		return;
+	rcu_read_lock();
+	for (w = rcu_dereference(obj->watches); w; w = rcu_dereference(w->next))
+		w->added(w, fence, usage);
+	rcu_read_unlock();
+}
+
 void dma_resv_add_fence(struct dma_resv *obj, struct dma_fence *fence, enum dma_resv_usage usage)
 {
 	struct dma_resv_list *list = locked_list(obj);
@@ -163,13 +206,15 @@ void dma_resv_add_fence(struct dma_resv *obj, struct dma_fence *fence, enum dma_
 		     dma_fence_is_later_or_same(fence, old)) || dma_fence_is_signaled(old)) {
 			entry_set(list, i, dma_fence_get(fence), usage);
 			dma_fence_put(old);
-			return;
+			goto tell;
 		}
 	}
 	if (WARN_ON(count >= list->max_fences))
 		return;
 	entry_set(list, count, dma_fence_get(fence), usage);
 	smp_store_release(&list->num_fences, count + 1);
+tell:
+	tell_watches(obj, fence, usage);
 }
 
 void dma_resv_replace_fences(struct dma_resv *obj, u64 context, struct dma_fence *fence,
@@ -185,6 +230,7 @@ void dma_resv_replace_fences(struct dma_resv *obj, u64 context, struct dma_fence
 			continue;
 		entry_set(list, i, dma_fence_get(fence), usage);
 		dma_fence_put(old);
+		tell_watches(obj, fence, usage);
 	}
 }
 

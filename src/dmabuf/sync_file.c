@@ -2,10 +2,15 @@
 /*
  * Sync files: see softvirt/sync-file.h.
  *
- * Model. A sync file holds a fence for life and watches it from the beginning. Its eventfd
- * is filled to the brim by the fence's callback: readable, as the kernel's sync file, and
- * not writable. The callback runs under the fence's lock, so the release, which takes the
- * callback back, is sure that it isn't running.
+ * Model. A sync file is the read end of a pipe: never writable, and readable once there is a
+ * byte in it, for poll, epoll and select, in every process that has a copy. The write end is
+ * ours and outlives the program's descriptors while the fence is unsignalled and somebody,
+ * here or in another process, still has a read end. The fence's callback runs under the
+ * fence's lock, writes the byte, and leaves to deferred work what may drop the last reference.
+ *
+ * When this process dies with the fence unsignalled, readers elsewhere see POLLHUP.
+ *
+ * Lifetime: the file and the callback hold a reference of struct sync_file each.
  */
 #include "softvirt/sync-file.h"
 
@@ -13,71 +18,137 @@
 #include <stdio.h>
 #include <string.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/guard.h"
 #include "base/libc.h"
+#include "base/refcount.h"
 #include "file/file.h"
 #include "softvirt/dma-buf.h"
 #include "softvirt/dma-fence-unwrap.h"
 #include "softvirt/uapi/sync.h"
 
-#define EVENTFD_FULL 0xfffffffffffffffeull
-
 struct sync_file {
 	char user_name[32];
 	struct dma_fence *fence;
 	struct dma_fence_cb cb;
-	int fd;			/* the eventfd, the file's own descriptor */
+	struct irq_work work;
+	refcount_t refs;
+	int fd;			/* the write end */
+	ino_t ino;
+	pid_t owner;
 };
 
 static const struct sv_file_ops sync_file_fops;
 
-static void sync_file_fill(struct sync_file *sf)
+static void sync_file_put(struct sync_file *sf)
 {
-	u64 full = EVENTFD_FULL;
+	if (!refcount_dec_and_test(&sf->refs))
+		return;
+	sv_fd_keep_close(sf->fd);
+	dma_fence_put(sf->fence);
+	sv_free(sf);
+}
 
-	if (write(sf->fd, &full, sizeof(full)) < 0) {
-		/* Somebody wrote to it: it is readable already, which is what we want. */
+/* A program may close every number it finds: a stranger's descriptor gets no byte of ours. */
+static bool is_write_end(struct sync_file *sf)
+{
+	struct stat st;
+
+	return !fstat(sf->fd, &st) && S_ISFIFO(st.st_mode) && st.st_ino == sf->ino;
+}
+
+static void sync_file_show(struct sync_file *sf)
+{
+	/* A forked child's fences are copies, the pipe is not. */
+	if (sf->owner != getpid() || !is_write_end(sf))
+		return;
+	if (write(sf->fd, "", 1) < 0) {
+		/* Nobody has the read end, or it is full of bytes: both need nothing more. */
 	}
+}
+
+static void sync_file_work(struct irq_work *work)
+{
+	sync_file_put(container_of(work, struct sync_file, work));
 }
 
 static void sync_file_cb(struct dma_fence *fence, struct dma_fence_cb *cb)
 {
-	sync_file_fill(container_of(cb, struct sync_file, cb));
+	struct sync_file *sf = container_of(cb, struct sync_file, cb);
+
+	sync_file_show(sf);
+	irq_work_queue(&sf->work);
+}
+
+/* Does anybody else have the read end? The program's own is closed by now. */
+static bool has_readers(struct sync_file *sf)
+{
+	struct pollfd p = { .fd = sf->fd };
+
+	return is_write_end(sf) && poll(&p, 1, 0) >= 0 && !(p.revents & POLLERR);
 }
 
 static void sync_file_release(struct sv_file *f)
 {
 	struct sync_file *sf = sv_file_priv(f);
 
-	dma_fence_remove_callback(sf->fence, &sf->cb);
-	dma_fence_put(sf->fence);
-	sv_free(sf);
+	if (!has_readers(sf) && dma_fence_remove_callback(sf->fence, &sf->cb))
+		sync_file_put(sf);
+	sync_file_put(sf);
+}
+
+static int pipe_make(struct sync_file *sf)
+{
+	struct stat st;
+	int fds[2];
+
+	if (SV_FAULT(EMFILE) || pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	/* One byte is all that will ever be in it. */
+	(void)sv_libc.fcntl(fds[1], F_SETPIPE_SZ, (int)SV_PAGE_SIZE);
+	sf->ino = fstat(fds[1], &st) ? 0 : st.st_ino;
+	sf->owner = getpid();
+	sf->fd = sv_fd_keep(fds[1]);
+	if (sf->fd < 0) {
+		sv_libc.close(fds[0]);
+		return sf->fd;
+	}
+	return fds[0];
 }
 
 int sync_file_fd(struct dma_fence *fence, const char *name)
 {
 	struct sync_file *sf = sv_zalloc(sizeof(*sf));
 	struct sv_file *f;
-	int err;
+	int fd, err;
 
 	if (!sf)
 		return -ENOMEM;
-	/* O_NONBLOCK: a full eventfd must not stop the signaller. */
-	err = sv_file_create(&sync_file_fops, sf, SV_BACKING_EVENTFD | SV_BACKING_KEEP, 0,
-			     O_CLOEXEC | O_NONBLOCK, &f);
+	fd = pipe_make(sf);
+	if (fd < 0) {
+		sv_free(sf);
+		return fd;
+	}
+	err = sv_file_create_fd(&sync_file_fops, sf, fd, &f);
 	if (err) {
+		sv_libc.close(fd);
+		sv_fd_keep_close(sf->fd);
 		sv_free(sf);
 		return err;
 	}
 	sf->fence = dma_fence_get(fence);
-	sf->fd = sv_file_backing_fd(f);
+	init_irq_work(&sf->work, sync_file_work);
+	refcount_set(&sf->refs, 2);
 	if (name)
 		snprintf(sf->user_name, sizeof(sf->user_name), "%s", name);
-	if (dma_fence_add_callback(fence, &sf->cb, sync_file_cb))
-		sync_file_fill(sf);
+	if (dma_fence_add_callback(fence, &sf->cb, sync_file_cb)) {
+		sync_file_show(sf);
+		sync_file_put(sf);
+	}
 	return sv_file_install(f);
 }
 
@@ -222,93 +293,3 @@ static const struct sv_file_ops sync_file_fops = {
 	.nr_ioctls = ARRAY_SIZE(sync_file_ioctls),
 	.release = sync_file_release,
 };
-
-/*
- * poll: for each event asked of a dma-buf, a sync file that signals when it is true stands
- * in for the buffer. The set of fences is the one at the time of the call.
- */
-struct poll_stand_in {
-	nfds_t index;
-	short event;
-};
-
-static int poll_add(struct pollfd *out, struct poll_stand_in *s, struct dma_buf *dmabuf,
-		    nfds_t index, short event)
-{
-	struct dma_fence *fence = NULL;
-	int fd;
-
-	fd = dma_resv_get_singleton(dmabuf->resv, dma_resv_usage_rw(event == POLLOUT), &fence);
-	if (fd)
-		return fd;
-	if (!fence)
-		fence = dma_fence_get_stub();
-	fd = sync_file_fd(fence, NULL);
-	dma_fence_put(fence);
-	if (fd < 0)
-		return fd;
-	out->fd = fd;
-	out->events = POLLIN;
-	s->index = index;
-	s->event = event;
-	return 0;
-}
-
-static void close_stand_in(int fd)
-{
-	sv_fd_forget(fd);
-	sv_libc.close(fd);
-}
-
-int softvirt_poll(struct pollfd *fds, nfds_t nfds, int timeout_ms)
-{
-	static const short events[] = { POLLIN, POLLOUT };
-	struct poll_stand_in *stand_ins;
-	struct pollfd *all;
-	nfds_t nr = 0;
-	int ret = 0;
-
-	all = sv_calloc(3 * nfds + 1, sizeof(*all));
-	stand_ins = sv_calloc(2 * nfds + 1, sizeof(*stand_ins));
-	if (!all || !stand_ins)
-		ret = -ENOMEM;
-	for (nfds_t i = 0; !ret && i < nfds; i++) {
-		struct dma_buf *dmabuf = fds[i].fd < 0 ? ERR_PTR(-EBADF) :
-					 dma_buf_get(fds[i].fd);
-
-		all[i] = fds[i];
-		if (IS_ERR(dmabuf))
-			continue;
-		all[i].fd = -1;
-		for (size_t e = 0; e < ARRAY_SIZE(events) && !ret; e++) {
-			if (!(fds[i].events & events[e]))
-				continue;
-			ret = poll_add(&all[nfds + nr], &stand_ins[nr], dmabuf, i, events[e]);
-			nr += !ret;
-		}
-		dma_buf_put(dmabuf);
-	}
-	if (!ret) {
-		ret = poll(all, nfds + nr, timeout_ms);
-		if (ret < 0)
-			ret = -errno;
-	}
-	if (ret >= 0) {
-		ret = 0;
-		for (nfds_t i = 0; i < nfds; i++)
-			fds[i].revents = all[i].fd < 0 ? 0 : all[i].revents;
-		for (nfds_t i = 0; i < nr; i++)
-			if (all[nfds + i].revents)
-				fds[stand_ins[i].index].revents |= stand_ins[i].event;
-		for (nfds_t i = 0; i < nfds; i++)
-			ret += fds[i].revents != 0;
-	}
-	for (nfds_t i = 0; i < nr; i++)
-		close_stand_in(all[nfds + i].fd);
-	sv_free(stand_ins);
-	sv_free(all);
-	if (ret >= 0)
-		return ret;
-	errno = -ret;
-	return -1;
-}

@@ -80,6 +80,8 @@ SV_EXPORT int softvirt_ioctl(int fd, unsigned long request, ...)
 		f = sv_fd_adopt(fd);
 		if (!f)
 			return (int)ret;
+	} else if (unlikely(f->ops->reopen_after_fork)) {
+		f = sv_fd_reopen(fd, f);
 	}
 	ret = sv_file_ioctl(f, (unsigned int)request, value);
 	sv_file_put(f);
@@ -108,6 +110,7 @@ SV_EXPORT void *softvirt_mmap(void *addr, size_t length, int prot, int flags, in
 		if (!f)
 			return p;
 	}
+	f = sv_fd_reopen(fd, f);
 	if (!f->ops->mmap)
 		p = sv_libc.mmap(addr, length, prot, flags, fd, offset);
 	else if (f->ops->bound_to_mm && sv_file_is_foreign(f))

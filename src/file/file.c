@@ -56,6 +56,8 @@ static struct sv_mutex table_lock = SV_MUTEX_INIT;
 /* All below under table_lock. */
 static LIST_HEAD(all_files);
 static struct sv_file *free_files;
+static int *kept_fds;		/* of sv_fd_keep(), in no order */
+static u32 nr_kept, kept_room;
 
 static u32 mm_fallback = 1;
 static u32 *mm_page = &mm_fallback;
@@ -325,7 +327,8 @@ int sv_file_create_fd(const struct sv_file_ops *ops, void *priv, int fd, struct 
 	f->ops = ops;
 	f->priv = priv;
 	f->keep = false;
-	f->backing = S_ISREG(st.st_mode) ? SV_BACKING_MEMFD : SV_BACKING_EVENTFD;
+	/* What has an inode of its own is known by it; an eventfd has none. */
+	f->backing = st.st_mode & S_IFMT ? SV_BACKING_MEMFD : SV_BACKING_EVENTFD;
 	f->own_fd = -1;
 	f->mm = mm_id();
 	f->dev = st.st_dev;
@@ -453,6 +456,8 @@ bool sv_fd_is(int fd, const struct sv_file *f)
 	return sv_libc.fcntl(fd, F_GETSIG) == SV_FD_MARK;
 }
 
+static sv_fd_foreign_fn foreign_open;
+
 /* An eventfd's number in the kernel's own count, from /proc; -1 if it can't be had. */
 static long eventfd_id(int fd)
 {
@@ -504,7 +509,7 @@ struct sv_file *sv_fd_adopt(int fd)
 	/* Nearly every stranger ends here, after one cheap call. */
 	if (sv_libc.fcntl(fd, F_GETSIG) != SV_FD_MARK || fstat(fd, &st))
 		goto out;
-	id = S_ISREG(st.st_mode) ? -1 : eventfd_id(fd);
+	id = st.st_mode & S_IFMT ? -1 : eventfd_id(fd);
 	sv_mutex_lock(&table_lock);
 	if (id >= 0) {
 		found = find_eventfd(id);
@@ -523,10 +528,67 @@ struct sv_file *sv_fd_adopt(int fd)
 	if (found && sv_fd_attach(fd, found)) {
 		sv_file_put(found);
 		found = NULL;
+	} else if (!found && smp_load_acquire(&foreign_open)) {
+		found = foreign_open(fd);
 	}
 out:
 	errno = saved;
 	return found;
+}
+
+void sv_fd_set_foreign_open(sv_fd_foreign_fn open)
+{
+	smp_store_release(&foreign_open, open);
+}
+
+struct sv_file *sv_fd_reopen(int fd, struct sv_file *f)
+{
+	struct sv_file *mine;
+
+	if (!f->ops->reopen_after_fork || !sv_file_is_foreign(f) || !sv_fd_table_is_mine() ||
+	    !smp_load_acquire(&foreign_open))
+		return f;
+	mine = foreign_open(fd);
+	if (!mine)
+		return f;
+	sv_file_put(f);
+	return mine;
+}
+
+int sv_fd_keep(int fd)
+{
+	int own = backing_keep(fd), *bigger;
+
+	sv_libc.close(fd);
+	if (own < 0)
+		return own;
+	sv_mutex_lock(&table_lock);
+	if (nr_kept == kept_room) {
+		bigger = sv_realloc(kept_fds, (kept_room + 16) * sizeof(*kept_fds));
+		if (!bigger) {
+			sv_mutex_unlock(&table_lock);
+			sv_libc.close(own);
+			return -ENOMEM;
+		}
+		kept_fds = bigger;
+		kept_room += 16;
+	}
+	kept_fds[nr_kept++] = own;
+	sv_mutex_unlock(&table_lock);
+	return own;
+}
+
+void sv_fd_keep_close(int fd)
+{
+	sv_mutex_lock(&table_lock);
+	for (u32 i = 0; i < nr_kept; i++) {
+		if (kept_fds[i] == fd) {
+			kept_fds[i] = kept_fds[--nr_kept];
+			break;
+		}
+	}
+	sv_mutex_unlock(&table_lock);
+	sv_libc.close(fd);
 }
 
 /* The lowest descriptor of a file's own in [first, last], or last + 1 (as u64). */
@@ -539,6 +601,9 @@ static u64 first_own_fd(unsigned first, unsigned last)
 	list_for_each_entry(f, &all_files, link)
 		if (f->own_fd >= 0 && (unsigned)f->own_fd >= first && (u64)f->own_fd < lowest)
 			lowest = (u64)f->own_fd;
+	for (u32 i = 0; i < nr_kept; i++)
+		if ((unsigned)kept_fds[i] >= first && (u64)kept_fds[i] < lowest)
+			lowest = (u64)kept_fds[i];
 	sv_mutex_unlock(&table_lock);
 	return lowest;
 }

@@ -86,6 +86,8 @@ struct sv_file_ops {
 	void (*release)(struct sv_file *f);
 	/* As kvm's: in a process forked later every ioctl and ops->mmap answer -EIO. */
 	bool bound_to_mm;
+	/* In a process forked later the first use opens it again (sv_fd_set_foreign_open). */
+	bool reopen_after_fork;
 };
 #define ENOIOCTLCMD_SV 515
 
@@ -173,6 +175,20 @@ bool sv_fd_is(int fd, const struct sv_file *f);
  * being made (SCM_RIGHTS, a raw dup), it is from now on. A reference, or NULL.
  */
 struct sv_file *sv_fd_adopt(int fd);
+/*
+ * Who makes a file out of a descriptor that carries our mark and belongs to another process:
+ * installed under fd, with a reference for the caller; or NULL.
+ */
+typedef struct sv_file *(*sv_fd_foreign_fn)(int fd);
+void sv_fd_set_foreign_open(sv_fd_foreign_fn open);
+/* f, just looked up under fd; in a forked child, where its ops ask for it, the child's own. */
+struct sv_file *sv_fd_reopen(int fd, struct sv_file *f);
+/*
+ * Moves a descriptor of the library's own out of the program's way: close-on-exec, numbered
+ * high, spared by close_range. The new number or -errno; fd is closed in any case.
+ */
+int sv_fd_keep(int fd);
+void sv_fd_keep_close(int fd);
 /* close_range(2) that knows our numbers and spares the files' own descriptors. */
 int sv_fd_close_range(unsigned first, unsigned last, int flags);
 /*

@@ -14,9 +14,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -361,6 +363,12 @@ SV_EXPORT long syscall(long nr, ...)
 		return dup3((int)a[0], (int)a[1], (int)a[2]);
 	case SYS_fcntl:
 		return fcntl((int)a[0], (int)a[1], a[2]);
+	case SYS_epoll_ctl:
+		return epoll_ctl((int)a[0], (int)a[1], (int)a[2], (struct epoll_event *)a[3]);
+#ifdef SYS_poll
+	case SYS_poll:
+		return poll((struct pollfd *)a[0], a[1], (int)a[2]);
+#endif
 	default:
 		return real()->syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	}

@@ -8,8 +8,7 @@
  * the C library's. Where the host has the directory too, its own entries are not shown: the
  * paths of ours come first everywhere.
  *
- * Not covered: scandir and glob, which call the C library's own readdir; epoll and select
- * on a dma-buf (export a sync file for those).
+ * Not covered: scandir and glob, which call the C library's own readdir.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -17,6 +16,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -202,9 +203,9 @@ static bool any_dma_buf(const struct pollfd *fds, nfds_t nfds)
 	return false;
 }
 
+/* What softvirt_ppoll and its like call comes back to us with descriptors that are no dma-bufs. */
 SV_EXPORT int poll(struct pollfd *fds, nfds_t nfds, int timeout)
 {
-	/* softvirt_poll comes back to us with descriptors that are no dma-bufs. */
 	if (unlikely(any_dma_buf(fds, nfds)))
 		return softvirt_poll(fds, nfds, timeout);
 	return REAL(poll)(fds, nfds, timeout);
@@ -213,11 +214,80 @@ SV_EXPORT int poll(struct pollfd *fds, nfds_t nfds, int timeout)
 SV_EXPORT int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout,
 		    const sigset_t *sigmask)
 {
-	/* With a mask it must be one system call, which can't be had for a dma-buf. */
-	if (unlikely(!sigmask && any_dma_buf(fds, nfds)))
-		return softvirt_poll(fds, nfds, !timeout ? -1 :
-				     (int)(timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000));
+	if (unlikely(any_dma_buf(fds, nfds)))
+		return softvirt_ppoll(fds, nfds, timeout, sigmask);
 	return REAL(ppoll)(fds, nfds, timeout, sigmask);
+}
+
+static bool any_in_sets(int nfds, const fd_set *r, const fd_set *w)
+{
+	for (int fd = 0; fd < nfds && fd < FD_SETSIZE; fd++)
+		if (unlikely(sv_fd_ours(fd)) && ((r && FD_ISSET(fd, r)) || (w && FD_ISSET(fd, w))) &&
+		    is_dma_buf(fd))
+			return true;
+	return false;
+}
+
+/* As the system call: what is left of the time is told. */
+SV_EXPORT int select(int nfds, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
+{
+	struct timespec ts, t0, t1;
+	s64 left;
+	int ret;
+
+	if (likely(!any_in_sets(nfds, r, w)))
+		return REAL(select)(nfds, r, w, e, timeout);
+	if (!timeout)
+		return softvirt_pselect(nfds, r, w, e, NULL, NULL);
+	if (timeout->tv_sec < 0 || timeout->tv_usec < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	ts.tv_sec = timeout->tv_sec + timeout->tv_usec / 1000000;
+	ts.tv_nsec = timeout->tv_usec % 1000000 * 1000;
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	ret = softvirt_pselect(nfds, r, w, e, &ts, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	left = (ts.tv_sec - t1.tv_sec + t0.tv_sec) * 1000000 +
+	       (ts.tv_nsec - t1.tv_nsec + t0.tv_nsec) / 1000;
+	left = max(left, (s64)0);
+	timeout->tv_sec = left / 1000000;
+	timeout->tv_usec = left % 1000000;
+	return ret;
+}
+
+SV_EXPORT int pselect(int nfds, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout,
+		      const sigset_t *sigmask)
+{
+	if (unlikely(any_in_sets(nfds, r, w)))
+		return softvirt_pselect(nfds, r, w, e, timeout, sigmask);
+	return REAL(pselect)(nfds, r, w, e, timeout, sigmask);
+}
+
+/* The set then holds a descriptor that can be waited for: epoll_wait needs nothing from us. */
+SV_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	if (unlikely(is_dma_buf(fd)))
+		return softvirt_epoll_ctl(epfd, op, fd, event);
+	return REAL(epoll_ctl)(epfd, op, fd, event);
+}
+
+/* The fortified twins of poll. */
+extern void __chk_fail(void) __attribute__((__noreturn__));
+
+SV_EXPORT int __poll_chk(struct pollfd *fds, nfds_t nfds, int timeout, size_t room)
+{
+	if (room / sizeof(*fds) < nfds)
+		__chk_fail();
+	return poll(fds, nfds, timeout);
+}
+
+SV_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout,
+			  const sigset_t *sigmask, size_t room)
+{
+	if (room / sizeof(*fds) < nfds)
+		__chk_fail();
+	return ppoll(fds, nfds, timeout, sigmask);
 }
 
 SV_EXPORT int ftruncate(int fd, off_t len)
