@@ -75,6 +75,11 @@ struct dma_buf_ops {
 	 */
 	int (*revoke_cpu)(struct dma_buf *dmabuf);
 	int (*restore_cpu)(struct dma_buf *dmabuf);
+	/*
+	 * For a buffer of another process: returns once either side has the other's fences.
+	 * -ENODEV: it is revoked. May be NULL. Without the reservation lock.
+	 */
+	int (*sync)(struct dma_buf *dmabuf);
 };
 
 struct dma_buf {
@@ -151,7 +156,7 @@ struct dma_buf_export_info {
 struct dma_buf *dma_buf_export(const struct dma_buf_export_info *exp_info);
 /* A new descriptor; each holds a reference of its own (the caller's stays the caller's). */
 int dma_buf_fd(struct dma_buf *dmabuf, int flags);
-/* ERR_PTR(-EBADF), or -EINVAL: not a dma-buf of this process. */
+/* ERR_PTR(-EBADF), or -EINVAL: no dma-buf. One of another process: docs/remote.md. */
 struct dma_buf *dma_buf_get(int fd);
 void dma_buf_release(struct kref *kref);
 static inline void get_dma_buf(struct dma_buf *dmabuf)

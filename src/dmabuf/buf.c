@@ -102,15 +102,13 @@ int dma_buf_set_name(struct dma_buf *dmabuf, const char *name)
 	return 0;
 }
 
-struct dma_buf_attachment *dma_buf_dynamic_attach(struct dma_buf *dmabuf, struct device *dev,
-						  const struct dma_buf_attach_ops *importer_ops,
-						  void *importer_priv)
+struct dma_buf_attachment *dma_buf_attach_begin(struct dma_buf *dmabuf, struct device *dev,
+						const struct dma_buf_attach_ops *importer_ops,
+						void *importer_priv)
 {
 	struct dma_buf_attachment *attach;
-	int err = -ENODEV;
+	int err;
 
-	if (WARN_ON(!dmabuf || !dev))
-		return ERR_PTR(-EINVAL);
 	if (dma_buf_is_revoked(dmabuf))
 		return ERR_PTR(-ENODEV);
 	attach = sv_zalloc(sizeof(*attach));
@@ -121,29 +119,56 @@ struct dma_buf_attachment *dma_buf_dynamic_attach(struct dma_buf *dmabuf, struct
 	attach->peer2peer = importer_ops && importer_ops->allow_peer2peer;
 	attach->importer_ops = importer_ops;
 	attach->importer_priv = importer_priv;
-
 	if (dmabuf->ops->attach) {
 		err = dmabuf->ops->attach(dmabuf, attach);
-		if (err)
-			goto free_attach;
+		if (err) {
+			sv_free(attach);
+			return ERR_PTR(err);
+		}
 	}
-	dma_resv_lock(dmabuf->resv, NULL);
-	if (dma_buf_is_revoked(dmabuf)) {
-		err = -ENODEV;
-		goto detach;
-	}
+	return attach;
+}
+
+int dma_buf_attach_commit(struct dma_buf_attachment *attach)
+{
+	struct dma_buf *dmabuf = attach->dmabuf;
+
+	if (dma_buf_is_revoked(dmabuf))
+		return -ENODEV;
 	list_add_tail(&attach->node, &dmabuf->attachments);
 	dmabuf->nr_attached++;
-	dma_resv_unlock(dmabuf->resv);
-	return attach;
+	return 0;
+}
 
-detach:
-	dma_resv_unlock(dmabuf->resv);
+void dma_buf_attach_end(struct dma_buf_attachment *attach)
+{
+	struct dma_buf *dmabuf = attach->dmabuf;
+
 	if (dmabuf->ops->detach)
 		dmabuf->ops->detach(dmabuf, attach);
-free_attach:
 	sv_free(attach);
-	return ERR_PTR(err);
+}
+
+struct dma_buf_attachment *dma_buf_dynamic_attach(struct dma_buf *dmabuf, struct device *dev,
+						  const struct dma_buf_attach_ops *importer_ops,
+						  void *importer_priv)
+{
+	struct dma_buf_attachment *attach;
+	int err;
+
+	if (WARN_ON(!dmabuf || !dev))
+		return ERR_PTR(-EINVAL);
+	attach = dma_buf_attach_begin(dmabuf, dev, importer_ops, importer_priv);
+	if (IS_ERR(attach))
+		return attach;
+	dma_resv_lock(dmabuf->resv, NULL);
+	err = dma_buf_attach_commit(attach);
+	dma_resv_unlock(dmabuf->resv);
+	if (err) {
+		dma_buf_attach_end(attach);
+		return ERR_PTR(err);
+	}
+	return attach;
 }
 
 struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf, struct device *dev)
@@ -169,21 +194,26 @@ static void mappings_dropped(struct dma_buf *dmabuf, u32 n)
 		dma_buf_wake_revoke(dmabuf);
 }
 
-void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+void dma_buf_detach_locked(struct dma_buf_attachment *attach)
 {
-	if (WARN_ON(!dmabuf || !attach || dmabuf != attach->dmabuf))
-		return;
-	dma_resv_lock(dmabuf->resv, NULL);
+	struct dma_buf *dmabuf = attach->dmabuf;
+
 	/* Who leaves holds nothing any more, whatever it forgot. */
 	if (WARN_ON(attach->mapped))
 		mappings_dropped(dmabuf, attach->mapped);
 	dmabuf->nr_pinned -= attach->pinned;
 	list_del(&attach->node);
 	dmabuf->nr_attached--;
+}
+
+void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	if (WARN_ON(!dmabuf || !attach || dmabuf != attach->dmabuf))
+		return;
+	dma_resv_lock(dmabuf->resv, NULL);
+	dma_buf_detach_locked(attach);
 	dma_resv_unlock(dmabuf->resv);
-	if (dmabuf->ops->detach)
-		dmabuf->ops->detach(dmabuf, attach);
-	sv_free(attach);
+	dma_buf_attach_end(attach);
 }
 
 int dma_buf_pin(struct dma_buf_attachment *attach)

@@ -11,6 +11,17 @@
 void dma_buf_wake_revoke(struct dma_buf *dmabuf);
 
 /*
+ * buf.c: attach and detach in steps, for who must not sleep on the reservation lock. begin and
+ * end without it, commit (0 or -ENODEV) and detach_locked with it held.
+ */
+struct dma_buf_attachment *dma_buf_attach_begin(struct dma_buf *dmabuf, struct device *dev,
+						const struct dma_buf_attach_ops *importer_ops,
+						void *importer_priv);
+int dma_buf_attach_commit(struct dma_buf_attachment *attach);
+void dma_buf_detach_locked(struct dma_buf_attachment *attach);
+void dma_buf_attach_end(struct dma_buf_attachment *attach);
+
+/*
  * buf.c: from now on somebody outside may map the memory. If the buffer is revoked, what he
  * maps must be dead from the beginning. cpu_lock held.
  */
@@ -35,6 +46,8 @@ void dma_buf_poll_fini(struct dma_buf_file *bf);
 /* debug.c: the list of all buffers, and whoever may ask for it. */
 void dma_buf_debug_add(struct dma_buf *dmabuf);
 void dma_buf_debug_del(struct dma_buf *dmabuf);
+/* The buffer of this process whose memory is that file, with a reference; or NULL. */
+struct dma_buf *dma_buf_debug_find(dev_t dev, ino_t ino);
 /* Everything this process shares, as text or as one JSON object. */
 void dma_buf_debug_dump(struct seq_file *m, bool json);
 

@@ -78,6 +78,9 @@ static long ioctl_export_sync_file(struct sv_file *f, struct sv_ioctl_ctx *c)
 
 	if ((arg->flags & ~(__u32)DMA_BUF_SYNC_RW) || !(arg->flags & DMA_BUF_SYNC_RW))
 		return -EINVAL;
+	/* Where its owner is gone what we know of is all there is. */
+	if (dmabuf->ops->sync)
+		(void)dmabuf->ops->sync(dmabuf);
 	fd = dma_resv_get_singleton(dmabuf->resv,
 				    dma_resv_usage_rw(arg->flags & DMA_BUF_SYNC_WRITE), &fence);
 	if (fd)
@@ -111,6 +114,8 @@ static int import_fences(struct dma_buf *dmabuf, struct dma_fence *fence,
 		dma_fence_unwrap_for_each(f, &iter, fence)
 			dma_resv_add_fence(dmabuf->resv, f, usage);
 	dma_resv_unlock(dmabuf->resv);
+	if (!err && dmabuf->ops->sync)
+		err = dmabuf->ops->sync(dmabuf);
 	return err;
 }
 

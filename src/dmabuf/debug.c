@@ -9,6 +9,9 @@
  * threads hang; where it can't get a reservation lock within LOOK_NS it says so. Without
  * the thread (SOFTVIRT_DEBUG_SOCKET=0, or no resources) everything else works.
  *
+ * Who sends 'B' and the descriptor of one of our buffers wants to import it: the connection
+ * goes to remote_server.c.
+ *
  * A forked child has no thread; it gets one with its next buffer.
  *
  * Locks: list_lock is a leaf. The dump holds references instead of it.
@@ -27,6 +30,7 @@
 #include "base/libc.h"
 #include "base/log.h"
 #include "dmabuf/buf.h"
+#include "dmabuf/remote.h"
 
 #define LOOK_NS 10000000ull
 
@@ -209,6 +213,25 @@ void dma_buf_debug_dump(struct seq_file *m, bool json)
 	sv_free(all);
 }
 
+struct dma_buf *dma_buf_debug_find(dev_t dev, ino_t ino)
+{
+	struct dma_buf *dmabuf, *found = NULL;
+	struct stat st;
+
+	sv_mutex_lock(&list_lock);
+	list_for_each_entry(dmabuf, &buffers, list_node) {
+		/* Those alone whose memory is a file of theirs. */
+		if (!dmabuf->ops->backing || !dmabuf->ops->revoke_cpu ||
+		    fstat(dmabuf->ops->backing(dmabuf), &st) || st.st_dev != dev || st.st_ino != ino)
+			continue;
+		if (kref_get_unless_zero(&dmabuf->refcount))
+			found = dmabuf;
+		break;
+	}
+	sv_mutex_unlock(&list_lock);
+	return found;
+}
+
 static bool peer_may_look(int fd)
 {
 	struct ucred cred;
@@ -219,19 +242,35 @@ static bool peer_may_look(int fd)
 	return cred.uid == 0 || cred.uid == geteuid();
 }
 
-static void answer(int fd)
+/* The first byte, and the descriptor that may come with it (or -1). */
+static bool read_wish(int fd, char *want, int *passed)
 {
-	const struct timeval patience = { .tv_sec = 1 };
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = want, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *c;
+
+	*passed = -1;
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != 1)
+		return false;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(passed, CMSG_DATA(c), sizeof(int));
+	return true;
+}
+
+static void answer(int fd, char want)
+{
 	struct seq_file m = { NULL };
 	size_t sent = 0;
-	char want;
 
-	if (!peer_may_look(fd))
-		return;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (recv(fd, &want, 1, 0) != 1)
-		return;
 	dma_buf_debug_dump(&m, want == 'j');
 	while (!m.overflow && sent < m.count) {
 		ssize_t n = send(fd, m.buf + sent, m.count - sent, MSG_NOSIGNAL);
@@ -241,6 +280,29 @@ static void answer(int fd)
 		sent += (size_t)n;
 	}
 	sv_free(m.buf);
+}
+
+/* fd is closed, or somebody else's, afterwards. */
+static void serve(int fd)
+{
+	const struct timeval patience = { .tv_sec = 1 };
+	int passed = -1;
+	char want;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (peer_may_look(fd) && read_wish(fd, &want, &passed)) {
+		if (want == REMOTE_HELLO_BYTE && passed >= 0) {
+			dma_buf_remote_accept(fd, passed);
+			fd = -1;
+		} else {
+			answer(fd, want);
+		}
+	}
+	if (passed >= 0)
+		sv_libc.close(passed);
+	if (fd >= 0)
+		sv_libc.close(fd);
 }
 
 static ino_t inode_of(int fd)
@@ -262,8 +324,7 @@ static void *listener_main(void *arg)
 	while (ino && inode_of(fd) == ino) {
 		peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		if (peer >= 0) {
-			answer(peer);
-			sv_libc.close(peer);
+			serve(peer);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
 			usleep(100000);
 		} else if (errno != EINTR && errno != ECONNABORTED) {

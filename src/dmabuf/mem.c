@@ -26,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -333,9 +334,12 @@ static const struct dma_buf_ops mem_ops = {
 /* The file with all of its pages, and our view of it. 0 or -errno; the caller frees. */
 static int mem_alloc(struct dma_mem *mem)
 {
+	char name[64];
 	int err;
 
-	mem->memfd = SV_FAULT(EMFILE) ? -1 : memfd_create("softvirt:dma-buf", MFD_CLOEXEC);
+	/* Tells another process whom to ask about it (docs/remote.md). */
+	snprintf(name, sizeof(name), DMA_MEM_NAME "%d", (int)getpid());
+	mem->memfd = SV_FAULT(EMFILE) ? -1 : memfd_create(name, MFD_CLOEXEC);
 	if (mem->memfd < 0)
 		return -errno;
 	if (SV_FAULT(ENOMEM) || ftruncate(mem->memfd, (off_t)mem->size))

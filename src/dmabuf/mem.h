@@ -8,6 +8,9 @@
 
 #include "softvirt/dma-buf.h"
 
+/* What the name of its memfd begins with; the process's number follows. */
+#define DMA_MEM_NAME "softvirt:dma-buf:"
+
 /*
  * Zeroed, whole pages, allocated now. flags: O_ACCMODE of its descriptors. ERR_PTR(-ENOMEM),
  * ERR_PTR(-EINVAL) for size 0, -EMFILE.

@@ -515,6 +515,9 @@ struct sv_file *sv_fd_adopt(int fd)
 		found = find_eventfd(id);
 	} else {
 		list_for_each_entry(f, &all_files, link) {
+			/* A parent's is of no use where its ops want to be opened again. */
+			if (f->ops->reopen_after_fork && sv_file_is_foreign(f))
+				continue;
 			if (f->backing == SV_BACKING_MEMFD && f->dev == st.st_dev &&
 			    f->ino == st.st_ino) {
 				found = f;
