@@ -30,6 +30,7 @@ struct ww_wake {
 	struct sv_mutex m;
 	struct sv_cond c;
 	bool kicked;		/* look at the lock again */
+	int intr_fd;		/* an interruptible sleeper's, or -1 */
 };
 
 struct ww_acquire_ctx {
@@ -59,19 +60,12 @@ void ww_acquire_fini(struct ww_acquire_ctx *ctx);
 int ww_mutex_lock(struct ww_mutex *lock, struct ww_acquire_ctx *ctx);
 /* Also -ETIMEDOUT, at an absolute time in ns. */
 int ww_mutex_lock_until(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, u64 deadline_ns);
-static inline int __must_check ww_mutex_lock_interruptible(struct ww_mutex *lock,
-							   struct ww_acquire_ctx *ctx)
-{
-	return ww_mutex_lock(lock, ctx);
-}
+/* Also -EINTR: a signal's handler has run. */
+int __must_check ww_mutex_lock_interruptible(struct ww_mutex *lock, struct ww_acquire_ctx *ctx);
 /* ctx holds no lock. */
 void ww_mutex_lock_slow(struct ww_mutex *lock, struct ww_acquire_ctx *ctx);
-static inline int __must_check ww_mutex_lock_slow_interruptible(struct ww_mutex *lock,
-								struct ww_acquire_ctx *ctx)
-{
-	ww_mutex_lock_slow(lock, ctx);
-	return 0;
-}
+int __must_check ww_mutex_lock_slow_interruptible(struct ww_mutex *lock,
+						  struct ww_acquire_ctx *ctx);
 /* 1 when it is ours now. */
 int __must_check ww_mutex_trylock(struct ww_mutex *lock, struct ww_acquire_ctx *ctx);
 void ww_mutex_unlock(struct ww_mutex *lock);

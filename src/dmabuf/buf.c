@@ -248,6 +248,14 @@ void dma_buf_unpin(struct dma_buf_attachment *attach)
 		dmabuf->ops->unpin(attach);
 }
 
+/* For ever, or until a signal. 0 or -ERESTARTSYS. */
+static int wait_intr(struct dma_resv *resv, enum dma_resv_usage usage)
+{
+	long left = dma_resv_wait_timeout(resv, usage, true, MAX_SCHEDULE_TIMEOUT);
+
+	return left < 0 ? (int)left : 0;
+}
+
 struct sg_table *dma_buf_map_attachment(struct dma_buf_attachment *attach,
 					enum dma_data_direction dir)
 {
@@ -275,8 +283,7 @@ struct sg_table *dma_buf_map_attachment(struct dma_buf_attachment *attach,
 		goto unpin;
 	/* It does not look at fences, so the memory must be in its place by now. */
 	if (!dma_buf_attachment_is_dynamic(attach)) {
-		err = dma_resv_wait_until(dmabuf->resv, DMA_RESV_USAGE_KERNEL,
-					  DMA_DEADLINE_NEVER);
+		err = wait_intr(dmabuf->resv, DMA_RESV_USAGE_KERNEL);
 		if (err) {
 			dmabuf->ops->unmap_dma_buf(attach, sgt, dir);
 			sgt = ERR_PTR(err);
@@ -353,8 +360,7 @@ int dma_buf_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir
 		err = dmabuf->ops->begin_cpu_access(dmabuf, dir);
 	/* The devices whose work the CPU is about to see, or to overwrite, come first. */
 	if (!err)
-		err = dma_resv_wait_until(dmabuf->resv, dma_resv_usage_rw(write),
-					  DMA_DEADLINE_NEVER);
+		err = wait_intr(dmabuf->resv, dma_resv_usage_rw(write));
 	return err;
 }
 

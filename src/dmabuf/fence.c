@@ -16,6 +16,7 @@
  * Locks: fence->lock, then a waiter's own mutex. A fence's lock may be shared with other
  * fences (a timeline's), so nothing here drops a reference under it.
  */
+#include "base/intr.h"
 #include "softvirt/dma-fence.h"
 
 #include <stdio.h>
@@ -229,6 +230,7 @@ struct fence_waiter {
 	struct sv_mutex m;
 	struct sv_cond c;
 	bool done;
+	int intr_fd;		/* an interruptible sleeper's, or -1 */
 };
 
 struct fence_waiter_cb {
@@ -243,6 +245,8 @@ static void waiter_wake(struct dma_fence *fence, struct dma_fence_cb *cb)
 	sv_mutex_lock(&w->m);
 	w->done = true;
 	sv_cond_signal(&w->c);
+	if (w->intr_fd >= 0)
+		sv_intr_wake(w->intr_fd);
 	sv_mutex_unlock(&w->m);
 }
 
@@ -251,6 +255,7 @@ static void waiter_init(struct fence_waiter *w)
 	sv_mutex_init(&w->m);
 	sv_cond_init(&w->c);
 	w->done = false;
+	w->intr_fd = -1;
 }
 
 static bool waiter_sleep(struct fence_waiter *w, u64 deadline_ns)
@@ -266,20 +271,53 @@ static bool waiter_sleep(struct fence_waiter *w, u64 deadline_ns)
 	return done;
 }
 
-int dma_fence_wait_until(struct dma_fence *fence, u64 deadline_ns)
+/* The same until a signal. 0 done, -ETIMEDOUT, -ERESTARTSYS. */
+static int waiter_sleep_intr(struct fence_waiter *w, u64 deadline_ns)
+{
+	int fd = sv_intr_open(), err = 0;
+
+	if (fd < 0)
+		return waiter_sleep(w, deadline_ns) ? 0 : -ETIMEDOUT;
+	sv_mutex_lock(&w->m);
+	if (!w->done) {
+		w->intr_fd = fd;
+		sv_mutex_unlock(&w->m);
+		err = sv_intr_sleep(fd, deadline_ns);
+		sv_mutex_lock(&w->m);
+		w->intr_fd = -1;
+	}
+	if (w->done)
+		err = 0;
+	sv_mutex_unlock(&w->m);
+	sv_intr_close(fd);
+	return err == -EINTR ? -ERESTARTSYS : err;
+}
+
+/* 0, -ETIMEDOUT; intr: -ERESTARTSYS. */
+static int wait_until(struct dma_fence *fence, bool intr, u64 deadline_ns)
 {
 	struct fence_waiter w;
 	struct fence_waiter_cb cb = { .w = &w };
+	int err;
 
 	if (dma_fence_is_signaled(fence))
 		return 0;
 	waiter_init(&w);
 	if (dma_fence_add_callback(fence, &cb.base, waiter_wake))
 		return 0;
-	if (waiter_sleep(&w, deadline_ns))
+	if (intr)
+		err = waiter_sleep_intr(&w, deadline_ns);
+	else
+		err = waiter_sleep(&w, deadline_ns) ? 0 : -ETIMEDOUT;
+	if (!err)
 		return 0;
 	/* It came after all, or it must not come any more: w is on our stack. */
-	return dma_fence_remove_callback(fence, &cb.base) ? -ETIMEDOUT : 0;
+	return dma_fence_remove_callback(fence, &cb.base) ? err : 0;
+}
+
+int dma_fence_wait_until(struct dma_fence *fence, u64 deadline_ns)
+{
+	return wait_until(fence, false, deadline_ns);
 }
 
 static u64 timeout_to_deadline(signed long timeout)
@@ -303,13 +341,15 @@ static signed long timeout_left(signed long timeout, u64 deadline_ns)
 signed long dma_fence_default_wait(struct dma_fence *fence, bool intr, signed long timeout)
 {
 	u64 deadline = timeout_to_deadline(timeout);
+	int err;
 
 	if (dma_fence_test_signaled_flag(fence))
 		return timeout ? timeout : 1;
 	if (!timeout)
 		return 0;
-	if (dma_fence_wait_until(fence, deadline))
-		return 0;
+	err = wait_until(fence, intr, deadline);
+	if (err)
+		return err == -ETIMEDOUT ? 0 : err;
 	return timeout_left(timeout, deadline);
 }
 
@@ -371,7 +411,10 @@ signed long dma_fence_wait_any_timeout(struct dma_fence **fences, u32 count, boo
 		}
 	}
 	if (i == count) {
-		waiter_sleep(&w, deadline);
+		if (!intr)
+			waiter_sleep(&w, deadline);
+		else if (waiter_sleep_intr(&w, deadline) == -ERESTARTSYS)
+			ret = -ERESTARTSYS;
 		if (any_signaled(fences, count, idx))
 			ret = timeout_left(timeout, deadline);
 	}

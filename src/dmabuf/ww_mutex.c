@@ -15,6 +15,7 @@
  * Locks: lock->m, then wake.m of any waiter or owner. An owner's context lives at least as
  * long as lock->m is held by somebody who saw it, for to let go it needs lock->m.
  */
+#include "base/intr.h"
 #include "softvirt/ww-mutex.h"
 
 struct ww_waiter {
@@ -22,6 +23,7 @@ struct ww_waiter {
 	struct ww_acquire_ctx *ctx;
 	struct ww_wake *wake;
 	bool was_kicked;	/* under lock->m */
+	bool intr;		/* a signal ends the wait */
 };
 
 static void wake_init(struct ww_wake *wake)
@@ -29,13 +31,22 @@ static void wake_init(struct ww_wake *wake)
 	sv_mutex_init(&wake->m);
 	sv_cond_init(&wake->c);
 	wake->kicked = false;
+	wake->intr_fd = -1;
+}
+
+/* wake->m held. */
+static void kick_locked(struct ww_wake *wake)
+{
+	wake->kicked = true;
+	sv_cond_signal(&wake->c);
+	if (wake->intr_fd >= 0)
+		sv_intr_wake(wake->intr_fd);
 }
 
 static void wake_kick(struct ww_wake *wake)
 {
 	sv_mutex_lock(&wake->m);
-	wake->kicked = true;
-	sv_cond_signal(&wake->c);
+	kick_locked(wake);
 	sv_mutex_unlock(&wake->m);
 }
 
@@ -84,8 +95,7 @@ static void ctx_wound(struct ww_acquire_ctx *ctx)
 {
 	sv_mutex_lock(&ctx->wake.m);
 	ctx->wounded = true;
-	ctx->wake.kicked = true;
-	sv_cond_signal(&ctx->wake.c);
+	kick_locked(&ctx->wake);
 	sv_mutex_unlock(&ctx->wake.m);
 }
 
@@ -142,19 +152,38 @@ static void kick_first(struct ww_mutex *lock)
 	wake_kick(w->wake);
 }
 
-/* Sleeps until kicked. 0 or -ETIMEDOUT. */
-static int waiter_sleep(struct ww_waiter *waiter, u64 deadline_ns)
+/* Sleeps until kicked, or a handler has run (-EINTR). wake->m held; not while it sleeps. */
+static int sleep_intr(struct ww_wake *wake, int fd, u64 deadline_ns)
 {
-	struct ww_wake *wake = waiter->wake;
 	int err = 0;
 
+	if (!wake->kicked) {
+		wake->intr_fd = fd;
+		sv_mutex_unlock(&wake->m);
+		err = sv_intr_sleep(fd, deadline_ns);
+		sv_mutex_lock(&wake->m);
+		wake->intr_fd = -1;
+	}
+	return err;
+}
+
+/* Sleeps until kicked. 0, -ETIMEDOUT or -EINTR. */
+static int waiter_sleep(struct ww_waiter *waiter, u64 deadline_ns)
+{
+	int fd = waiter->intr ? sv_intr_open() : -1, err = 0;
+	struct ww_wake *wake = waiter->wake;
+
 	sv_mutex_lock(&wake->m);
-	while (!wake->kicked && !err)
+	if (fd >= 0)
+		err = sleep_intr(wake, fd, deadline_ns);
+	while (fd < 0 && !wake->kicked && !err)
 		err = sv_cond_wait_until(&wake->c, &wake->m, deadline_ns);
 	if (wake->kicked)
 		err = 0;
 	wake->kicked = false;
 	sv_mutex_unlock(&wake->m);
+	if (fd >= 0)
+		sv_intr_close(fd);
 	return err;
 }
 
@@ -162,7 +191,7 @@ static int waiter_sleep(struct ww_waiter *waiter, u64 deadline_ns)
 static int wait_for_lock(struct ww_mutex *lock, struct ww_waiter *waiter, u64 deadline_ns)
 {
 	struct ww_acquire_ctx *ctx = waiter->ctx;
-	bool timed_out = false;
+	int err = 0;
 
 	for (;;) {
 		if (lock->handoff == waiter) {
@@ -174,22 +203,22 @@ static int wait_for_lock(struct ww_mutex *lock, struct ww_waiter *waiter, u64 de
 		}
 		if (ctx && ctx->acquired && ctx_is_wounded(ctx))
 			return -EDEADLK;
-		if (timed_out)
-			return -ETIMEDOUT;
+		if (err)
+			return err;
 		if (must_wound(ctx, lock->ctx))
 			ctx_wound(lock->ctx);
 		/* Woken, and too late: next time it waits for us. */
 		if (waiter->was_kicked && lock->locked && !lock->handoff)
 			lock->handoff = waiter;
 		sv_mutex_unlock(&lock->m);
-		timed_out = waiter_sleep(waiter, deadline_ns) != 0;
+		err = waiter_sleep(waiter, deadline_ns);
 		sv_mutex_lock(&lock->m);
 	}
 }
 
-static int lock_slow(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, u64 deadline_ns)
+static int lock_slow(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, bool intr, u64 deadline_ns)
 {
-	struct ww_waiter waiter = { .ctx = ctx };
+	struct ww_waiter waiter = { .ctx = ctx, .intr = intr };
 	struct ww_wake wake;
 	int err;
 
@@ -235,7 +264,7 @@ static void spin(struct ww_mutex *lock)
 	}
 }
 
-int ww_mutex_lock_until(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, u64 deadline_ns)
+static int lock_until(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, bool intr, u64 deadline_ns)
 {
 	/* Who holds nothing can't be in anybody's way, and nobody can wound it now. */
 	if (ctx && !ctx->acquired)
@@ -252,10 +281,26 @@ int ww_mutex_lock_until(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, u64 d
 			return -EALREADY;
 		}
 		if (spun || lock->handoff)
-			return lock_slow(lock, ctx, deadline_ns);
+			return lock_slow(lock, ctx, intr, deadline_ns);
 		sv_mutex_unlock(&lock->m);
 		spin(lock);
 	}
+}
+
+int ww_mutex_lock_until(struct ww_mutex *lock, struct ww_acquire_ctx *ctx, u64 deadline_ns)
+{
+	return lock_until(lock, ctx, false, deadline_ns);
+}
+
+int ww_mutex_lock_interruptible(struct ww_mutex *lock, struct ww_acquire_ctx *ctx)
+{
+	return lock_until(lock, ctx, true, DMA_DEADLINE_NEVER);
+}
+
+int ww_mutex_lock_slow_interruptible(struct ww_mutex *lock, struct ww_acquire_ctx *ctx)
+{
+	WARN_ON(ctx && ctx->acquired);
+	return ww_mutex_lock_interruptible(lock, ctx);
 }
 
 int ww_mutex_lock(struct ww_mutex *lock, struct ww_acquire_ctx *ctx)

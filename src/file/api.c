@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/guard.h"
+#include "base/intr.h"
 #include "base/libc.h"
 #include "file/impl.h"
 
@@ -83,7 +84,11 @@ SV_EXPORT int softvirt_ioctl(int fd, unsigned long request, ...)
 	} else if (unlikely(f->ops->reopen_after_fork)) {
 		f = sv_fd_reopen(fd, f);
 	}
-	ret = sv_file_ioctl(f, (unsigned int)request, value);
+	do
+		ret = sv_file_ioctl(f, (unsigned int)request, value);
+	while (unlikely(ret == -ERESTARTSYS_SV) && sv_intr_may_restart());
+	if (unlikely(ret == -ERESTARTSYS_SV))
+		ret = -EINTR;
 	sv_file_put(f);
 	if (unlikely(ret == -ENOTTY && ioctl_is_generic((unsigned int)request)))
 		return sv_libc.ioctl(fd, request, value);

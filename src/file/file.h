@@ -90,6 +90,11 @@ struct sv_file_ops {
 	bool reopen_after_fork;
 };
 #define ENOIOCTLCMD_SV 515
+/*
+ * An ioctl that a signal has ended says so by -ERESTARTSYS: it is called again, or the
+ * program gets EINTR, as its handlers want it.
+ */
+#define ERESTARTSYS_SV 512
 
 /*
  * Backing for a new file. SV_BACKING_MEMFD with size > 0 makes a sealed memfd

@@ -15,31 +15,15 @@
 
 #include "base/alloc.h"
 #include "base/sync.h"
+#include "plain_exporter.h"
 #include "softvirt/dma-buf.h"
 
 #define MAX_IMPORTERS 64
 
 static struct dma_buf *b;
-static char memory[64];
 static atomic64_t generation;		/* of the memory; odd while it is taken back */
 static bool stop;
 static atomic64_t mapped_times, refused_times;
-
-static int x_pin(struct dma_buf_attachment *a) { return 0; }
-static void x_unpin(struct dma_buf_attachment *a) { }
-static struct sg_table *x_map(struct dma_buf_attachment *a, enum dma_data_direction dir)
-{
-	return sg_table_create(memory, sizeof(memory));
-}
-static void x_unmap(struct dma_buf_attachment *a, struct sg_table *t, enum dma_data_direction dir)
-{
-	sg_table_destroy(t);
-}
-static void x_release(struct dma_buf *d) { }
-static const struct dma_buf_ops exporter_ops = {
-	.pin = x_pin, .unpin = x_unpin, .map_dma_buf = x_map, .unmap_dma_buf = x_unmap,
-	.release = x_release,
-};
 
 static struct importer {
 	struct sv_thread thread;
@@ -189,14 +173,10 @@ static void test_revoke_and_restore(void **state)
 {
 	unsigned long cycles = number("STRESS_CYCLES", 3000, 100000000);
 	unsigned long n = number("STRESS_IMPORTERS", 8, MAX_IMPORTERS);
-	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	unsigned long next = 0;
 	s64 before;
 
-	info.ops = &exporter_ops;
-	info.size = sizeof(memory);
-	info.priv = memory;
-	b = dma_buf_export(&info);
+	b = plain_export();
 	for (unsigned long k = 0; k < n; k++) {
 		struct importer *i = &importers[k];
 
