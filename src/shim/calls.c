@@ -365,6 +365,10 @@ SV_EXPORT long syscall(long nr, ...)
 		return fcntl((int)a[0], (int)a[1], a[2]);
 	case SYS_epoll_ctl:
 		return epoll_ctl((int)a[0], (int)a[1], (int)a[2], (struct epoll_event *)a[3]);
+	case SYS_ppoll:
+		/* The system call writes what is left of the time to its argument; we don't. */
+		return ppoll((struct pollfd *)a[0], a[1], (const struct timespec *)a[2],
+			     (const sigset_t *)a[3]);
 #ifdef SYS_poll
 	case SYS_poll:
 		return poll((struct pollfd *)a[0], a[1], (int)a[2]);
