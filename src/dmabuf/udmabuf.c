@@ -9,11 +9,16 @@
  *
  * The memfds are sealed against shrinking, or they would be refused: our mapping can't lose
  * its pages.
+ *
+ * A process can map a huge page only whole and at an address that is a multiple of its size.
+ * So pieces of a hugetlb memfd must be whole huge pages that begin at such a multiple of the
+ * buffer, too, and are mapped whole; the kernel has no such limits. -EINVAL says so.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/guard.h"
@@ -24,15 +29,18 @@
 
 #define UDMABUF_MAX_ENTRIES 1024u
 #define UDMABUF_MAX_BYTES (64ull << 20)
+#define HUGETLBFS_FS_MAGIC 0x958458f6ul
 
 struct udmabuf_piece {
 	int memfd;
 	u64 offset, size;
+	u64 page;		/* what its mappings are multiples of */
 };
 
 struct udmabuf {
 	char *vaddr;
 	u64 size;
+	u64 align;		/* the largest page */
 	u32 nr_pieces;
 	struct udmabuf_piece pieces[];
 };
@@ -52,6 +60,8 @@ static int map_pieces(const struct udmabuf *u, char *addr, u64 from, u64 len, in
 			continue;
 		}
 		n = min(p->size - from, len);
+		if (!IS_ALIGNED(from | n | (uintptr_t)addr, p->page))
+			return -EINVAL;
 		if (SV_FAULT(ENOMEM) ||
 		    sv_libc.mmap(addr, n, prot, (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED,
 				 p->memfd, (off_t)(p->offset + from)) == MAP_FAILED)
@@ -63,6 +73,22 @@ static int map_pieces(const struct udmabuf *u, char *addr, u64 from, u64 len, in
 	return 0;
 }
 
+/* len bytes of address space at a multiple of align; MAP_FAILED and errno. */
+static char *reserve(void *hint, u64 len, int placement, u64 align)
+{
+	u64 more = placement || align == SV_PAGE_SIZE ? 0 : align, head;
+	char *p;
+
+	p = sv_libc.mmap(hint, len + more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | placement, -1, 0);
+	if (p == MAP_FAILED || !more)
+		return p;
+	head = ALIGN_UP((uintptr_t)p, align) - (uintptr_t)p;
+	if (head)
+		munmap(p, head);
+	munmap(p + head + len, more - head);
+	return p + head;
+}
+
 static int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	const int placement = MAP_FIXED | MAP_FIXED_NOREPLACE;
@@ -72,8 +98,8 @@ static int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	/* As the kernel: only shared, or two programs would not see the same buffer. */
 	if ((vma->flags & MAP_TYPE) == MAP_PRIVATE)
 		return -EINVAL;
-	p = sv_libc.mmap(vma->addr, vma->len, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | (vma->flags & placement), -1, 0);
+	p = reserve(vma->addr, vma->len, vma->flags & placement,
+		    ((struct udmabuf *)dmabuf->priv)->align);
 	if (p == MAP_FAILED)
 		return -errno;
 	err = map_pieces(dmabuf->priv, p, vma->off, vma->len, vma->prot, vma->flags);
@@ -127,9 +153,10 @@ static const struct dma_buf_ops udmabuf_ops = {
 	.vmap = udmabuf_vmap,
 };
 
-/* One rule per line; nothing is changed. */
-static int piece_check(const struct udmabuf_create_item *item, u64 total)
+/* One rule per line; nothing is changed. *page: see struct udmabuf_piece. */
+static int piece_check(const struct udmabuf_create_item *item, u64 total, u64 *page)
 {
+	struct statfs fs;
 	struct stat st;
 	u64 end;
 	int seals;
@@ -147,8 +174,10 @@ static int piece_check(const struct udmabuf_create_item *item, u64 total)
 		return -EINVAL;
 	if (fstat((int)item->memfd, &st))
 		return -EBADFD;
-	/* Pages of a hugetlb file can't be mapped one by one. */
-	if (st.st_blksize != (blksize_t)SV_PAGE_SIZE)
+	if (fstatfs((int)item->memfd, &fs))
+		return -EBADFD;
+	*page = (unsigned long)fs.f_type == HUGETLBFS_FS_MAGIC ? (u64)fs.f_bsize : SV_PAGE_SIZE;
+	if (!IS_ALIGNED(item->offset | item->size | total, *page))
 		return -EINVAL;
 	if (__builtin_add_overflow(item->offset, item->size, &end) || end > (u64)st.st_size)
 		return -EINVAL;
@@ -162,7 +191,7 @@ static int udmabuf_take(struct udmabuf *u, const struct udmabuf_create_item *ite
 	for (u32 i = 0; i < count; i++) {
 		struct udmabuf_piece *p = &u->pieces[i];
 
-		err = piece_check(&items[i], u->size);
+		err = piece_check(&items[i], u->size, &p->page);
 		if (err)
 			return err;
 		p->memfd = SV_FAULT(EMFILE) ? -1 :
@@ -173,11 +202,11 @@ static int udmabuf_take(struct udmabuf *u, const struct udmabuf_create_item *ite
 		p->offset = items[i].offset;
 		p->size = items[i].size;
 		u->size += p->size;
+		u->align = max(u->align, p->page);
 	}
 	if (!u->size)
 		return -EINVAL;
-	u->vaddr = SV_FAULT(ENOMEM) ? MAP_FAILED :
-		   mmap(NULL, u->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u->vaddr = SV_FAULT(ENOMEM) ? MAP_FAILED : reserve(NULL, u->size, 0, u->align);
 	if (u->vaddr == MAP_FAILED) {
 		u->vaddr = NULL;
 		return -ENOMEM;

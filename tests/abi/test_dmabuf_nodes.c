@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -388,6 +389,81 @@ static void test_udmabuf_wrong(void **state)
 	softvirt_close(dev);
 }
 
+#define HUGE_PAGE (2u << 20)
+
+static int huge_memfd(u64 size)
+{
+	int fd = memfd_create("huge", MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB);
+
+	if (fd < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) || ftruncate(fd, (off_t)size))
+		skip();
+	return fd;
+}
+
+static void test_udmabuf_refuses_parts_of_huge_pages(void **state)
+{
+	int dev = node("/dev/udmabuf"), huge = huge_memfd(4 * HUGE_PAGE);
+	int small = memfd(4096, F_SEAL_SHRINK);
+	struct { struct udmabuf_create_list head; struct udmabuf_create_item item[2]; } l = {
+		.head = { .count = 2 },
+		.item = { { .memfd = (u32)small, .size = 4096 },
+			  { .memfd = (u32)huge, .size = HUGE_PAGE } },
+	};
+	const struct udmabuf_create wrong[] = {
+		{ .memfd = (u32)huge, .offset = 4096, .size = HUGE_PAGE },
+		{ .memfd = (u32)huge, .offset = 0, .size = 16384 },
+		{ .memfd = (u32)huge, .offset = HUGE_PAGE, .size = HUGE_PAGE + 4096 },
+		{ .memfd = (u32)huge, .offset = 3 * HUGE_PAGE, .size = 2 * HUGE_PAGE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct udmabuf_create c = wrong[i];
+
+		assert_errno(softvirt_ioctl(dev, UDMABUF_CREATE, &c), EINVAL);
+	}
+	/* A whole one, but at an offset of the buffer where none can be mapped. */
+	assert_errno(softvirt_ioctl(dev, UDMABUF_CREATE_LIST, &l), EINVAL);
+	close(small);
+	close(huge);
+	softvirt_close(dev);
+}
+
+/* Only where the host has set huge pages aside (/proc/sys/vm/nr_hugepages). */
+static void test_udmabuf_of_huge_pages(void **state)
+{
+	int dev = node("/dev/udmabuf"), huge = huge_memfd(3 * HUGE_PAGE), buf;
+	char *mem = mmap(NULL, 3 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, huge, 0), *map;
+	struct { struct udmabuf_create_list head; struct udmabuf_create_item item[2]; } l = {
+		.head = { .flags = UDMABUF_FLAGS_CLOEXEC, .count = 2 },
+		.item = { { .memfd = (u32)huge, .offset = 2 * HUGE_PAGE, .size = HUGE_PAGE },
+			  { .memfd = (u32)huge, .offset = 0, .size = HUGE_PAGE } },
+	};
+
+	if (mem == MAP_FAILED)
+		skip();
+	buf = softvirt_ioctl(dev, UDMABUF_CREATE_LIST, &l);
+	assert_true(buf >= 0);
+	map = softvirt_mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, buf, 0);
+	assert_true(map != MAP_FAILED);
+	mem[2 * HUGE_PAGE + 5] = 'x';
+	mem[7] = 'y';
+	assert_int_equal(map[5], 'x');
+	assert_int_equal(map[HUGE_PAGE + 7], 'y');
+	map[HUGE_PAGE + 8] = 'z';
+	assert_int_equal(mem[8], 'z');
+	munmap(map, 2 * HUGE_PAGE);
+	assert_ptr_equal(softvirt_mmap(NULL, 4096, PROT_READ, MAP_SHARED, buf, 0), MAP_FAILED);
+	assert_int_equal(errno, EINVAL);
+	map = softvirt_mmap(NULL, HUGE_PAGE, PROT_READ, MAP_SHARED, buf, HUGE_PAGE);
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(map[7], 'y');
+	munmap(map, HUGE_PAGE);
+	munmap(mem, 3 * HUGE_PAGE);
+	softvirt_close(buf);
+	close(huge);
+	softvirt_close(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +478,8 @@ int main(void)
 		cmocka_unit_test(test_poll_on_a_buffer),
 		cmocka_unit_test(test_udmabuf_stitches),
 		cmocka_unit_test(test_udmabuf_wrong),
+		cmocka_unit_test(test_udmabuf_refuses_parts_of_huge_pages),
+		cmocka_unit_test(test_udmabuf_of_huge_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
