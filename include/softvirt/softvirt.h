@@ -30,6 +30,9 @@ int softvirt_ioctl(int fd, unsigned long request, ...);
 /* mmap(2): the kvm_run page of a vCPU, a dma-buf, a BAR. Undo with munmap(2). */
 void *softvirt_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 
+/* fallocate(2): holes in a guest_memfd. */
+int softvirt_fallocate(int fd, int mode, off_t offset, off_t len);
+
 /* close(2). Mappings stay valid until munmap(2), as with the kernel. */
 int softvirt_close(int fd);
 

@@ -15,4 +15,5 @@ struct sv_libc sv_libc = {
 	.dup = dup,
 	.syscall = syscall,
 	.sigaction = sigaction,
+	.fallocate = fallocate,
 };

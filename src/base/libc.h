@@ -20,6 +20,7 @@ struct sv_libc {
 	int (*dup)(int fd);
 	long (*syscall)(long nr, ...);
 	int (*sigaction)(int sig, const struct sigaction *act, struct sigaction *old);
+	int (*fallocate)(int fd, int mode, off_t off, off_t len);
 };
 extern struct sv_libc sv_libc;
 

@@ -132,6 +132,37 @@ SV_EXPORT void *softvirt_mmap(void *addr, size_t length, int prot, int flags, in
 	return p;
 }
 
+/* What the kernel says before the file is asked, then the file. */
+static long file_fallocate(struct sv_file *f, int mode, off_t off, off_t len)
+{
+	if (f->ops->bound_to_mm && sv_file_is_foreign(f))
+		return -EIO;
+	if (off < 0 || len <= 0)
+		return -EINVAL;
+	if (off > INT64_MAX - len)
+		return -EFBIG;
+	return f->ops->fallocate(f, mode, off, len);
+}
+
+SV_EXPORT int softvirt_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	struct sv_file *f = sv_fget(fd, NULL);
+	int ret;
+
+	if (f && !sv_fd_is(fd, f)) {
+		sv_file_put(f);
+		sv_fd_forget(fd);
+		f = NULL;
+	}
+	if (!f || !f->ops->fallocate)
+		ret = sv_libc.fallocate(fd, mode, offset, len);
+	else
+		ret = result(file_fallocate(f, mode, offset, len));
+	if (f)
+		sv_file_put(f);
+	return ret;
+}
+
 SV_EXPORT int softvirt_close(int fd)
 {
 	struct sv_file *f = NULL;

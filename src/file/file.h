@@ -82,6 +82,8 @@ struct sv_file_ops {
 	 * ERR_PTR(-errno).
 	 */
 	void *(*mmap)(struct sv_file *f, void *addr, size_t len, int prot, int flags, off_t off);
+	/* NULL: the backing descriptor's. off >= 0, len > 0. */
+	long (*fallocate)(struct sv_file *f, int mode, off_t off, off_t len);
 	/* May be NULL. Frees priv; runs once, in the process that created the file. */
 	void (*release)(struct sv_file *f);
 	/* As kvm's: in a process forked later every ioctl and ops->mmap answer -EIO. */

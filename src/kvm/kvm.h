@@ -29,6 +29,7 @@
 #include "base/sync.h"
 #include "base/timer.h"
 #include "base/types.h"
+#include "cpu/phys.h"
 #include "file/file.h"
 #include "softvirt/uapi/kvm.h"
 
@@ -44,15 +45,31 @@
 struct kvm;
 struct kvm_vcpu;
 
-/* One slot, immutable once published; the dirty log belongs to the slot's id and may outlive it. */
+/*
+ * One slot, immutable once published; what is logged belongs to the slot's id and may outlive
+ * it. Bits are set and cleared atomically.
+ */
 struct kvm_memory_slot {
 	u64 base_gfn;
 	u64 npages;
 	u64 userspace_addr;
-	u64 *dirty_bitmap;		/* NULL: not logged. Bits are set and cleared atomically. */
+	u64 *dirty_bitmap;		/* what KVM_GET_DIRTY_LOG reads, or NULL */
+	u64 *reported;			/* with dirty rings: dirty_ring.c, or NULL */
 	u32 flags;
 	u16 id;
+	bool gmem_gone;			/* its last descriptor has been closed */
+
+	/* The private half: guest_memfd.c. */
+	struct kvm_gmem *gmem;		/* slots_lock */
+	u64 gmem_offset;
+	u8 *gmem_host;			/* its mapping, or NULL */
+	struct list_head gmem_link;
 };
+
+static inline bool kvm_slot_dirty_track_enabled(const struct kvm_memory_slot *s)
+{
+	return s->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
 
 /* A published set: sorted by base_gfn, without overlap. */
 struct kvm_memslots {
@@ -78,6 +95,15 @@ struct kvm_vcpu_stat {
 	u64 arch[16];			/* named by kvm->ops->vcpu_stats */
 };
 
+/* dirty_ring.c */
+#define KVM_DIRTY_RING_MAX_BYTES (65536 * sizeof(struct kvm_dirty_gfn))
+struct kvm_dirty_ring {
+	struct kvm_dirty_gfn *gfns;	/* shared with user space; NULL: none */
+	u32 size, soft_limit;		/* entries */
+	u32 dirty_index;		/* the vCPU's thread writes it, others read */
+	u32 reset_index;		/* slots_lock; the vCPU's thread reads it */
+};
+
 struct kvm_vm_stat {
 	u64 remote_tlb_flush;
 	u64 remote_tlb_flush_requests;
@@ -89,6 +115,7 @@ struct kvm_stats_file;			/* stats.c */
 struct kvm_arch_ops {
 	const char *name;
 	unsigned int coalesced_page;	/* of the vCPU's mapping, in pages */
+	unsigned int dirty_ring_page;	/* the same */
 	unsigned int gpa_bits;
 	const char *const *vcpu_stats;	/* names of stat->arch[], NULL-terminated */
 
@@ -134,6 +161,8 @@ struct kvm_vcpu {
 	struct sv_mutex mutex;
 	u32 guest_debug;
 	bool wants_to_run;
+	u32 touching;			/* atomic: see kvm_vcpu_touch_begin() */
+	struct kvm_dirty_ring dirty_ring;
 
 	/* Sleeping and waking: vcpu_block.c. */
 	int sleeping;			/* atomic */
@@ -168,6 +197,12 @@ struct kvm {
 	struct kvm_memory_slot **slot_by_id;	/* slots_lock */
 	u32 slot_by_id_size;
 	u32 manual_dirty_log_protect;
+	u32 dirty_ring_size;		/* bytes, 0: none; changes before the first vCPU only */
+	bool dirty_ring_with_bitmap;	/* slots_lock */
+	bool has_private_mem;		/* since creation */
+	struct kvm_private_ranges *private_ranges;	/* RCU; mem_attributes.c */
+
+	u32 flush_waiting, flush_acks, flush_over;	/* atomic; flush.c */
 
 	u32 created_vcpus;		/* lock */
 	u32 online_vcpus;		/* released after vcpus[] */
@@ -203,6 +238,8 @@ void kvm_put_kvm(struct kvm *kvm);
 int kvm_check_extension(const struct kvm_arch_ops *ops, struct kvm *kvm, long ext);
 
 /* vcpu.c */
+/* The vCPU whose guest this thread is in: a signal handler may get anywhere through an ioctl. */
+extern __thread struct kvm_vcpu *kvm_running_vcpu __attribute__((tls_model("initial-exec")));
 long kvm_vm_create_vcpu(struct kvm *kvm, unsigned long id);
 void kvm_vcpu_free(struct kvm_vcpu *vcpu);
 
@@ -211,18 +248,85 @@ long kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_re
 long kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
 long kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
 void kvm_free_memslots(struct kvm *kvm);
-/* All running vCPUs have forgotten translations made before the call when it returns. */
-void kvm_flush_remote_tlbs(struct kvm *kvm);
 /* Under rcu_read_lock(), or in a vCPU's guest. NULL: no memory there. */
 struct kvm_memory_slot *gfn_to_memslot(struct kvm *kvm, u64 gfn);
 static inline u8 *kvm_slot_host(const struct kvm_memory_slot *s, u64 gfn)
 {
 	return (u8 *)(uintptr_t)(s->userspace_addr + ((gfn - s->base_gfn) << SV_PAGE_SHIFT));
 }
-void mark_page_dirty_in_slot(const struct kvm_memory_slot *s, u64 gfn);
+void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *s, u64 gfn);
 /* 0, or -EFAULT (no slot, read-only, or the memory can't be touched). May span pages. */
 int kvm_write_guest(struct kvm *kvm, u64 gpa, const void *data, size_t len);
 int kvm_read_guest(struct kvm *kvm, u64 gpa, void *data, size_t len);
+
+/* flush.c */
+/*
+ * All running vCPUs have forgotten translations made before the call when it returns.
+ * slots_lock held.
+ */
+void kvm_flush_remote_tlbs(struct kvm *kvm);
+/* The vCPU's thread has left its guest; goes_on: and is about to enter it again. */
+void kvm_flush_acknowledge(struct kvm_vcpu *vcpu, bool goes_on);
+
+/*
+ * Around a touch of guest memory by the vCPU's thread outside of its guest, slot look-up
+ * included: who changes slots waits for the end.
+ */
+static inline void kvm_vcpu_touch_begin(struct kvm_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->touching, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void kvm_vcpu_touch_end(struct kvm_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->touching, 0, __ATOMIC_SEQ_CST);
+}
+
+/* resolve.c */
+/*
+ * What lies at gpa for an access by the guest, as cpu_phys_ops.resolve says. err -EAGAIN: the
+ * vCPU's dirty ring has no room, the access has not happened.
+ */
+enum cpu_phys_kind kvm_resolve(struct kvm_vcpu *vcpu, u64 gpa, enum cpu_access access,
+			       struct cpu_phys_page *page);
+/*
+ * Fills kvm_run: an access to gpa's page has failed with EFAULT. host, if not NULL, is the
+ * address in our memory that failed, which knows better than gpa.
+ */
+void kvm_prepare_memory_fault_exit(struct kvm_vcpu *vcpu, u64 gpa, const void *host);
+/* vcpu->mutex held. range says what is left when it returns. */
+long kvm_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range);
+
+/* host_vma.c */
+/* Is every mapping in the range writable as far as it is mapped? True also if it can't be told. */
+bool kvm_host_range_writable(u64 addr, u64 size);
+
+/* dirty_ring.c */
+long kvm_enable_dirty_ring(struct kvm *kvm, u32 size);
+long kvm_enable_dirty_ring_bitmap(struct kvm *kvm, u32 flags);
+long kvm_reset_dirty_rings(struct kvm *kvm);
+int kvm_dirty_ring_alloc(struct kvm_vcpu *vcpu, int fd);
+void kvm_dirty_ring_free(struct kvm_vcpu *vcpu);
+/* These in the vCPU's thread. May the guest write the page of a logged slot now? */
+bool kvm_dirty_ring_has_room(const struct kvm_vcpu *vcpu, const struct kvm_memory_slot *s, u64 gfn);
+void kvm_dirty_ring_mark(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *s, u64 gfn);
+bool kvm_dirty_ring_soft_full(const struct kvm_vcpu *vcpu);
+
+/* guest_memfd.c */
+long kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
+/* 0 and a reference to a guest_memfd's file; -EBADF, -EINVAL. Put without slots_lock. */
+int kvm_gmem_get(u32 fd, struct sv_file **file);
+/* slots_lock held, slot not published. 0, -EINVAL, -ENOMEM. */
+int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot, struct sv_file *file, u64 offset);
+/* slots_lock held; no vCPU reaches the slot's private pages any more. Nothing bound is fine. */
+void kvm_gmem_unbind(struct kvm_memory_slot *slot);
+
+/* mem_attributes.c */
+bool kvm_mem_is_private(struct kvm *kvm, u64 gfn);
+u64 kvm_supported_mem_attributes(const struct kvm *kvm);	/* NULL: of any VM */
+long kvm_set_memory_attributes(struct kvm *kvm, const struct kvm_memory_attributes *a);
+void kvm_free_memory_attributes(struct kvm *kvm);
 
 /* ioeventfd.c */
 long kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);

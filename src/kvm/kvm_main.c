@@ -33,6 +33,7 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	kvm_free_ioeventfds(kvm);
 	kvm_free_coalesced(kvm);
 	kvm_free_memslots(kvm);
+	kvm_free_memory_attributes(kvm);
 	kvm_stats_put(kvm->stats_file);
 	sv_mutex_destroy(&kvm->irq_lock);
 	sv_mutex_destroy(&kvm->slots_lock);
@@ -74,7 +75,19 @@ int kvm_check_extension(const struct kvm_arch_ops *ops, struct kvm *kvm, long ex
 	case KVM_CAP_SYSTEM_EVENT_DATA:
 	case KVM_CAP_DEVICE_CTRL:
 	case KVM_CAP_MEMORY_FAULT_INFO:
+	case KVM_CAP_PRE_FAULT_MEMORY:
+	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP:
 		return 1;
+	case KVM_CAP_DIRTY_LOG_RING:
+#if !defined(__x86_64__) && !defined(__i386__)
+		return 0;	/* for user space on processors that keep stores in order */
+#endif
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return KVM_DIRTY_RING_MAX_BYTES;
+	case KVM_CAP_GUEST_MEMFD:
+		return kvm_supported_mem_attributes(kvm) != 0;
+	case KVM_CAP_MEMORY_ATTRIBUTES:
+		return (int)kvm_supported_mem_attributes(kvm);
 	case KVM_CAP_COALESCED_MMIO:
 		return ops->coalesced_page;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
@@ -111,6 +124,13 @@ static long vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		kvm->manual_dirty_log_protect = cap->args[0];
 		sv_mutex_unlock(&kvm->slots_lock);
 		return 0;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		if (!kvm_check_extension(kvm->ops, kvm, cap->cap))
+			return -EINVAL;
+		return kvm_enable_dirty_ring(kvm, (u32)cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP:
+		return kvm_enable_dirty_ring_bitmap(kvm, cap->flags);
 	default:
 		return kvm->ops->vm_enable_cap(kvm, cap);
 	}
@@ -133,6 +153,8 @@ VM_HANDLER(vm_set_region, {
 		.slot = v1->slot, .flags = v1->flags, .guest_phys_addr = v1->guest_phys_addr,
 		.memory_size = v1->memory_size, .userspace_addr = v1->userspace_addr,
 	};
+	if (v1->flags & ~(u32)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return -EINVAL;
 	return kvm_set_memory_region(kvm, &m);
 })
 VM_HANDLER(vm_get_dirty_log, return kvm_get_dirty_log(kvm, c->buf);)
@@ -143,6 +165,16 @@ VM_HANDLER(vm_clear_dirty_log, {
 	if (sv_copy_from_user(&log, (void *)c->value, sizeof(log)))
 		return -EFAULT;
 	return kvm_clear_dirty_log(kvm, &log);
+})
+VM_HANDLER(vm_reset_dirty_rings, return kvm_reset_dirty_rings(kvm);)
+VM_HANDLER(vm_set_memory_attributes, return kvm_set_memory_attributes(kvm, c->buf);)
+VM_HANDLER(vm_create_guest_memfd, {
+	struct kvm_create_guest_memfd args;
+
+	/* The same. */
+	if (sv_copy_from_user(&args, (void *)c->value, sizeof(args)))
+		return -EFAULT;
+	return kvm_gmem_create(kvm, &args);
 })
 VM_HANDLER(vm_register_coalesced, return kvm_register_coalesced_mmio(kvm, c->buf, true);)
 VM_HANDLER(vm_unregister_coalesced, return kvm_register_coalesced_mmio(kvm, c->buf, false);)
@@ -162,6 +194,9 @@ static const struct sv_ioctl vm_ioctls[] = {
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_SET_USER_MEMORY_REGION2, vm_set_region2),
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_GET_DIRTY_LOG, vm_get_dirty_log),
 	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, KVM_CLEAR_DIRTY_LOG, vm_clear_dirty_log),
+	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, KVM_RESET_DIRTY_RINGS, vm_reset_dirty_rings),
+	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_SET_MEMORY_ATTRIBUTES, vm_set_memory_attributes),
+	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, KVM_CREATE_GUEST_MEMFD, vm_create_guest_memfd),
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_REGISTER_COALESCED_MMIO, vm_register_coalesced),
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_UNREGISTER_COALESCED_MMIO, vm_unregister_coalesced),
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_IRQFD, vm_irqfd),

@@ -4,14 +4,14 @@
  *
  * Model: kvm->memslots is an immutable, sorted snapshot. A change builds the next
  * snapshot, publishes it, makes every vCPU forget what it was told about physical memory,
- * waits until those inside a guest have done so, and only then frees what the old snapshot
- * alone referred to. When the ioctl returns no vCPU touches a removed slot's memory.
+ * waits until those inside a guest have done so (flush.c), and only then frees what the old
+ * snapshot alone referred to. When the ioctl returns no vCPU touches a removed slot's memory.
  *
  * A vCPU asks (arch resolve) inside its run; the answer goes to its TLB. A resolve that
  * read the old snapshot is over before its hart can acknowledge the flush, so the wait
  * covers it; other readers use RCU.
  *
- * Dirty logs: a page of a logged slot is handed out read-only for reads; the first write
+ * Dirty logs (bitmaps here, rings in dirty_ring.c): a page of a logged slot is handed out read-only for reads; the first write
  * asks again and sets the page's bit before it is allowed. Reading the log clears bits
  * first and flushes then: a store that still used the old translation is older than the
  * ioctl's return, so its data is in the memory that the caller copies next.
@@ -19,19 +19,19 @@
  * Lock: slots_lock for all changes and log reads. A thread in KVM_RUN never takes it.
  */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/guard.h"
 #include "kvm/kvm.h"
 
 #define USER_SPACE_END (1ull << 47)
-#define V1_FLAGS (KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
-#define DIRTY_LOG_CAPS (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 
-/* The vCPU whose guest this thread is in: a signal handler may get here through an ioctl. */
-extern __thread struct kvm_vcpu *kvm_running_vcpu;
+/* What a caller wants, and the file that its guest_memfd names, or why there is none. */
+struct region {
+	const struct kvm_userspace_memory_region2 *m;
+	struct sv_file *gmem;
+	int gmem_err;
+};
 
 static size_t dirty_bitmap_bytes(const struct kvm_memory_slot *s)
 {
@@ -56,19 +56,24 @@ struct kvm_memory_slot *gfn_to_memslot(struct kvm *kvm, u64 gfn)
 	return ms->slots[lo - 1];
 }
 
-void mark_page_dirty_in_slot(const struct kvm_memory_slot *s, u64 gfn)
+void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *s, u64 gfn)
 {
+	struct kvm_vcpu *vcpu = kvm_running_vcpu;
 	u64 rel = gfn - s->base_gfn;
 
-	if (s->dirty_bitmap && !(READ_ONCE(s->dirty_bitmap[rel / 64]) & BIT(rel % 64)))
+	if (s->reported && vcpu && vcpu->kvm == kvm)
+		kvm_dirty_ring_mark(vcpu, s, gfn);
+	else if (s->dirty_bitmap && !(READ_ONCE(s->dirty_bitmap[rel / 64]) & BIT(rel % 64)))
 		__atomic_fetch_or(&s->dirty_bitmap[rel / 64], BIT(rel % 64), __ATOMIC_SEQ_CST);
 }
 
 /*
  * The slot's memory is copied under a guard, which must not be inside of a read section
- * (a fault would leave it); the slot is looked up first, its address used after. A slot
- * deleted in between is the caller's race, as in the kernel. A page is marked dirty after
- * the write: a log read in between would take the mark away and miss the data.
+ * (a fault would leave it); the slot is looked up first, its address used after, all of it
+ * as a touch by the vCPU whose thread this is. A page is marked dirty after the write: a log
+ * read in between would take the mark away and miss the data.
+ *
+ * This is the slot's shared memory, also where a page is private, as in the kernel.
  */
 static int access_page(struct kvm *kvm, u64 gpa, void *data, size_t n, bool write)
 {
@@ -90,17 +95,25 @@ static int access_page(struct kvm *kvm, u64 gpa, void *data, size_t n, bool writ
 	rcu_read_lock();
 	s = gfn_to_memslot(kvm, gfn);
 	if (s)
-		mark_page_dirty_in_slot(s, gfn);
+		mark_page_dirty_in_slot(kvm, s, gfn);
 	rcu_read_unlock();
 	return 0;
 }
 
 static int access_guest(struct kvm *kvm, u64 gpa, void *data, size_t len, bool write)
 {
+	struct kvm_vcpu *vcpu = kvm_running_vcpu;
+	int err;
+
 	while (len) {
 		size_t n = min(len, (size_t)(SV_PAGE_SIZE - (gpa & (SV_PAGE_SIZE - 1))));
 
-		if (access_page(kvm, gpa, data, n, write))
+		if (vcpu)
+			kvm_vcpu_touch_begin(vcpu);
+		err = access_page(kvm, gpa, data, n, write);
+		if (vcpu)
+			kvm_vcpu_touch_end(vcpu);
+		if (err)
 			return -EFAULT;
 		gpa += n;
 		data = (u8 *)data + n;
@@ -119,34 +132,15 @@ int kvm_read_guest(struct kvm *kvm, u64 gpa, void *data, size_t len)
 	return access_guest(kvm, gpa, data, len, false);
 }
 
-void kvm_flush_remote_tlbs(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned int spins;
-
-	kvm->stat->remote_tlb_flush_requests++;
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		kvm->ops->vcpu_request_flush(vcpu);
-	kvm_for_each_vcpu(j, vcpu, kvm) {
-		if (vcpu == kvm_running_vcpu)
-			continue;	/* flushes before its next guest instruction */
-		for (spins = 0; !kvm->ops->vcpu_requests_done(vcpu); spins++) {
-			struct timespec ts = { .tv_nsec = 20000 };
-
-			if (spins < 4)
-				sched_yield();
-			else
-				nanosleep(&ts, NULL);
-		}
-	}
-	kvm->stat->remote_tlb_flush++;
-}
-
 /* Every rule of KVM_SET_USER_MEMORY_REGION that needs no look at other slots. */
 static int validate_region(const struct kvm *kvm, const struct kvm_userspace_memory_region2 *m)
 {
-	/* Guest-private memory is not offered (KVM_CAP_GUEST_MEMFD is 0). */
-	if (m->flags & ~(u32)V1_FLAGS)
+	u32 valid = KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+
+	/* Private memory is not logged, and no store to it is a device's. */
+	if (kvm->has_private_mem && (m->flags & KVM_MEM_GUEST_MEMFD))
+		valid = KVM_MEM_GUEST_MEMFD;
+	if (m->flags & ~valid)
 		return -EINVAL;
 	if (!IS_ALIGNED(m->memory_size, SV_PAGE_SIZE) ||
 	    !IS_ALIGNED(m->guest_phys_addr, SV_PAGE_SIZE) ||
@@ -155,6 +149,10 @@ static int validate_region(const struct kvm *kvm, const struct kvm_userspace_mem
 	/* What access_ok() says: a user address, and the range does not leave user space. */
 	if (m->memory_size > USER_SPACE_END ||
 	    m->userspace_addr > USER_SPACE_END - m->memory_size)
+		return -EINVAL;
+	if ((m->flags & KVM_MEM_GUEST_MEMFD) &&
+	    (!IS_ALIGNED(m->guest_memfd_offset, SV_PAGE_SIZE) ||
+	     m->guest_memfd_offset + m->memory_size < m->guest_memfd_offset))
 		return -EINVAL;
 	/* One address space (the upper half of slot), 32767 slots in it. */
 	if (m->slot >> 16 || (u16)m->slot >= KVM_USER_MEM_SLOTS)
@@ -230,7 +228,18 @@ static int reserve_id(struct kvm *kvm, u16 id)
 	return 0;
 }
 
-/* Publish, make all vCPUs forget, free. new's bitmap may be old's. Cannot fail. */
+/* Nobody reaches s any more. What heir has taken over stays. */
+static void free_slot(struct kvm_memory_slot *s, const struct kvm_memory_slot *heir)
+{
+	if (!heir || heir->dirty_bitmap != s->dirty_bitmap)
+		sv_free(s->dirty_bitmap);
+	if (!heir || heir->reported != s->reported)
+		sv_free(s->reported);
+	kvm_gmem_unbind(s);
+	sv_free(s);
+}
+
+/* Publish, make all vCPUs forget, free. new's logs may be old's. Cannot fail. */
 static void install_snapshot(struct kvm *kvm, struct kvm_memslots *next, u16 id,
 			     struct kvm_memory_slot *old, struct kvm_memory_slot *new)
 {
@@ -244,9 +253,8 @@ static void install_snapshot(struct kvm *kvm, struct kvm_memslots *next, u16 id,
 	if (smp_load_acquire(&kvm->online_vcpus))
 		synchronize_rcu();
 	sv_free(prev);
-	if (old && (!new || new->dirty_bitmap != old->dirty_bitmap))
-		sv_free(old->dirty_bitmap);
-	sv_free(old);
+	if (old)
+		free_slot(old, new);
 }
 
 static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
@@ -259,56 +267,94 @@ static int delete_slot(struct kvm *kvm, struct kvm_memory_slot *old)
 	return 0;
 }
 
-static int replace_slot(struct kvm *kvm, struct kvm_memory_slot *old,
-			const struct kvm_userspace_memory_region2 *m)
+/* With rings a bitmap is the exception. */
+static bool use_dirty_bitmap(const struct kvm *kvm)
+{
+	return !kvm->dirty_ring_size || kvm->dirty_ring_with_bitmap;
+}
+
+static int prepare_logs(const struct kvm *kvm, const struct kvm_memory_slot *old,
+			struct kvm_memory_slot *new)
+{
+	if (!kvm_slot_dirty_track_enabled(new))
+		return 0;
+	if (old && kvm_slot_dirty_track_enabled(old)) {
+		new->dirty_bitmap = old->dirty_bitmap;
+		new->reported = old->reported;
+		return 0;
+	}
+	if (kvm->dirty_ring_size) {
+		new->reported = sv_zalloc(dirty_bitmap_bytes(new));
+		if (!new->reported)
+			return -ENOMEM;
+	}
+	if (use_dirty_bitmap(kvm)) {
+		new->dirty_bitmap = sv_zalloc(dirty_bitmap_bytes(new));
+		if (!new->dirty_bitmap)
+			return -ENOMEM;
+		if (kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)
+			for (u64 i = 0; i < new->npages; i++)
+				new->dirty_bitmap[i / 64] |= BIT(i % 64);
+	}
+	return 0;
+}
+
+/* What the architecture's part of the kernel checks, and all that can fail. */
+static int prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
+			struct kvm_memory_slot *new, const struct region *r)
+{
+	int err;
+
+	if (new->flags & KVM_MEM_GUEST_MEMFD) {
+		err = r->gmem_err ? r->gmem_err : kvm_gmem_bind(kvm, new, r->gmem, r->m->guest_memfd_offset);
+		if (err)
+			return err;
+	}
+	err = prepare_logs(kvm, old, new);
+	if (err)
+		return err;
+	/* The guest's physical address space ends somewhere; the last page is out of bounds. */
+	if (new->base_gfn + new->npages >= 1ull << (kvm->ops->gpa_bits - SV_PAGE_SHIFT))
+		return -EFAULT;
+	if (!(new->flags & KVM_MEM_READONLY) &&
+	    !kvm_host_range_writable(new->userspace_addr, new->npages << SV_PAGE_SHIFT))
+		return -EPERM;
+	return reserve_id(kvm, new->id);
+}
+
+static int replace_slot(struct kvm *kvm, struct kvm_memory_slot *old, const struct region *r)
 {
 	struct kvm_memory_slot *new;
 	struct kvm_memslots *next;
-	int err = -ENOMEM;
+	int err;
 
 	new = sv_zalloc(sizeof(*new));
 	if (!new)
 		return -ENOMEM;
-	new->base_gfn = m->guest_phys_addr >> SV_PAGE_SHIFT;
-	new->npages = m->memory_size >> SV_PAGE_SHIFT;
-	new->userspace_addr = m->userspace_addr;
-	new->flags = m->flags;
-	new->id = m->slot;
-	/* The guest's physical address space ends somewhere; the last page is out of bounds. */
-	if (new->base_gfn + new->npages >= 1ull << (kvm->ops->gpa_bits - SV_PAGE_SHIFT)) {
-		err = -EFAULT;
-		goto free_slot;
-	}
-	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
-		if (old && old->dirty_bitmap) {
-			new->dirty_bitmap = old->dirty_bitmap;
-		} else {
-			new->dirty_bitmap = sv_zalloc(dirty_bitmap_bytes(new));
-			if (!new->dirty_bitmap)
-				goto free_slot;
-			if (kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)
-				for (u64 i = 0; i < new->npages; i++)
-					new->dirty_bitmap[i / 64] |= BIT(i % 64);
-		}
-	}
-	if (reserve_id(kvm, new->id))
-		goto free_bitmap;
+	new->base_gfn = r->m->guest_phys_addr >> SV_PAGE_SHIFT;
+	new->npages = r->m->memory_size >> SV_PAGE_SHIFT;
+	new->userspace_addr = r->m->userspace_addr;
+	new->flags = r->m->flags;
+	new->id = r->m->slot;
+	err = prepare_slot(kvm, old, new, r);
+	if (err)
+		goto undo;
 	next = build_snapshot(kvm, old, new);
-	if (!next)
-		goto free_bitmap;
+	if (!next) {
+		err = -ENOMEM;
+		goto undo;
+	}
 	install_snapshot(kvm, next, new->id, old, new);
 	return 0;
 
-free_bitmap:
-	if (!old || new->dirty_bitmap != old->dirty_bitmap)
-		sv_free(new->dirty_bitmap);
-free_slot:
-	sv_free(new);
+undo:
+	free_slot(new, old);
 	return err;
 }
 
-static int set_region_locked(struct kvm *kvm, const struct kvm_userspace_memory_region2 *m)
+static int set_region_locked(struct kvm *kvm, const struct region *r)
 {
+	const struct kvm_userspace_memory_region2 *m = r->m;
 	u64 base_gfn = m->guest_phys_addr >> SV_PAGE_SHIFT;
 	u64 npages = m->memory_size >> SV_PAGE_SHIFT;
 	struct kvm_memory_slot *old = NULL;
@@ -319,9 +365,9 @@ static int set_region_locked(struct kvm *kvm, const struct kvm_userspace_memory_
 	if (!npages)
 		return old ? delete_slot(kvm, old) : -EINVAL;
 	if (old) {
-		/* An existing slot may move or change its logging, nothing else. */
-		if (m->userspace_addr != old->userspace_addr || npages != old->npages ||
-		    ((m->flags ^ old->flags) & KVM_MEM_READONLY))
+		/* An existing slot may move or change its logging, nothing else; a private one nothing. */
+		if ((m->flags & KVM_MEM_GUEST_MEMFD) || m->userspace_addr != old->userspace_addr || npages != old->npages ||
+		    ((m->flags ^ old->flags) & (KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD)))
 			return -EINVAL;
 		moved = base_gfn != old->base_gfn;
 		if (!moved && m->flags == old->flags)
@@ -331,18 +377,24 @@ static int set_region_locked(struct kvm *kvm, const struct kvm_userspace_memory_
 	}
 	if (moved && overlaps(kvm, m->slot, base_gfn, npages))
 		return -EEXIST;
-	return replace_slot(kvm, old, m);
+	return replace_slot(kvm, old, r);
 }
 
 long kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *m)
 {
+	struct region r = { .m = m };
 	int err = validate_region(kvm, m);
 
 	if (err)
 		return err;
+	/* Got and put without the lock: the last put takes it. Its error has its turn later. */
+	if ((m->flags & KVM_MEM_GUEST_MEMFD) && m->memory_size)
+		r.gmem_err = kvm_gmem_get(m->guest_memfd, &r.gmem);
 	sv_mutex_lock(&kvm->slots_lock);
-	err = set_region_locked(kvm, m);
+	err = set_region_locked(kvm, &r);
 	sv_mutex_unlock(&kvm->slots_lock);
+	if (r.gmem)
+		sv_file_put(r.gmem);
 	return err;
 }
 
@@ -351,6 +403,9 @@ static struct kvm_memory_slot *logged_slot(struct kvm *kvm, u32 slot, int *err)
 {
 	struct kvm_memory_slot *s;
 
+	*err = -ENXIO;
+	if (!use_dirty_bitmap(kvm))
+		return NULL;
 	*err = -EINVAL;
 	if (slot >> 16 || (u16)slot >= KVM_USER_MEM_SLOTS)
 		return NULL;
@@ -407,11 +462,13 @@ static int clear_dirty_log_locked(struct kvm *kvm, const struct kvm_clear_dirty_
 	size_t words;
 	int err;
 
-	if (log->slot >> 16 || (u16)log->slot >= KVM_USER_MEM_SLOTS || (log->first_page & 63))
-		return -EINVAL;
 	s = logged_slot(kvm, log->slot, &err);
+	if ((log->first_page & 63) && err == -ENOENT)
+		err = -EINVAL;
 	if (!s)
 		return err;
+	if (log->first_page & 63)
+		return -EINVAL;
 	if (log->first_page > s->npages)
 		return -EINVAL;
 	/* A count that is no multiple of 64 must reach the slot's end. */
@@ -445,12 +502,9 @@ long kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 
 void kvm_free_memslots(struct kvm *kvm)
 {
-	for (u32 i = 0; i < kvm->slot_by_id_size; i++) {
-		if (!kvm->slot_by_id[i])
-			continue;
-		sv_free(kvm->slot_by_id[i]->dirty_bitmap);
-		sv_free(kvm->slot_by_id[i]);
-	}
+	for (u32 i = 0; i < kvm->slot_by_id_size; i++)
+		if (kvm->slot_by_id[i])
+			free_slot(kvm->slot_by_id[i], NULL);
 	sv_free(kvm->slot_by_id);
 	sv_free(kvm->memslots);
 }

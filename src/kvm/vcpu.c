@@ -99,6 +99,12 @@ static long vcpu_set_signal_mask(struct sv_file *f, struct sv_ioctl_ctx *c)
 	return kvm_vcpu_set_signal_mask(sv_file_priv(f), c->value);
 }
 
+static long vcpu_pre_fault(struct sv_file *f, struct sv_ioctl_ctx *c)
+{
+	c->copy_out = true;	/* what is left, also after an error */
+	return kvm_vcpu_pre_fault_memory(sv_file_priv(f), c->buf);
+}
+
 static long vcpu_stats_fd(struct sv_file *f, struct sv_ioctl_ctx *c)
 {
 	return kvm_vcpu_get_stats_fd(sv_file_priv(f));
@@ -123,6 +129,7 @@ LOCKED(vcpu_set_mp_state)
 LOCKED(vcpu_set_guest_debug)
 LOCKED(vcpu_set_signal_mask)
 LOCKED(vcpu_stats_fd)
+LOCKED(vcpu_pre_fault)
 
 static const struct sv_ioctl vcpu_ioctls[] = {
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_GET_ONE_REG, vcpu_get_one_reg_locked),
@@ -133,6 +140,7 @@ static const struct sv_ioctl vcpu_ioctls[] = {
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_RISCV_SET_GUEST_DEBUG, vcpu_set_guest_debug_locked),
 	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, KVM_SET_SIGNAL_MASK, vcpu_set_signal_mask_locked),
 	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, KVM_GET_STATS_FD, vcpu_stats_fd_locked),
+	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, KVM_PRE_FAULT_MEMORY, vcpu_pre_fault_locked),
 };
 
 /*
@@ -201,22 +209,52 @@ static int host_duplicates_probe(void)
 	return 0;
 }
 
-/* -1 and errno when it fails. */
-static int map_run_page(const struct kvm_vcpu *vcpu, off_t off, char *at, int prot)
+/*
+ * n bytes at from, which is mapped here already, from off of vcpu's file, a second time at at.
+ * -1 and errno when it fails.
+ */
+static int map_again(const struct kvm_vcpu *vcpu, char *from, off_t off, char *at, size_t n,
+		     int prot)
 {
 	if (vcpu->run_fd >= 0)
-		return mmap(at, SV_PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, vcpu->run_fd, off) ==
-		       MAP_FAILED ? -1 : 0;
-	if (mremap((char *)vcpu->run + off, 0, SV_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
-	    MAP_FAILED)
+		return mmap(at, n, prot, MAP_SHARED | MAP_FIXED, vcpu->run_fd, off) == MAP_FAILED ?
+		       -1 : 0;
+	if (mremap(from, 0, n, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
 		return -1;
-	return mprotect(at, SV_PAGE_SIZE, prot);
+	return mprotect(at, n, prot);
+}
+
+static int map_run_page(const struct kvm_vcpu *vcpu, off_t off, char *at, int prot)
+{
+	return map_again(vcpu, (char *)vcpu->run + off, off, at, SV_PAGE_SIZE, prot);
+}
+
+static off_t ring_offset(const struct kvm *kvm)
+{
+	return (off_t)kvm->ops->dirty_ring_page * SV_PAGE_SIZE;
+}
+
+static bool in_ring(const struct kvm *kvm, off_t off)
+{
+	return off >= ring_offset(kvm) && off - ring_offset(kvm) < kvm->dirty_ring_size;
+}
+
+/* What of the dirty ring lies in the len bytes from off of the file, in their place behind base. */
+static int map_ring(const struct kvm_vcpu *vcpu, off_t off, size_t len, char *base, int prot)
+{
+	off_t start = ring_offset(vcpu->kvm), from = max(off, start), end;
+
+	end = min(off + (off_t)len, start + (off_t)vcpu->kvm->dirty_ring_size);
+	if (!vcpu->dirty_ring.gfns || from >= end)
+		return 0;
+	return map_again(vcpu, (char *)vcpu->dirty_ring.gfns + (from - start), from,
+			 base + (from - off), end - from, prot);
 }
 
 /*
  * Page 0 is the vCPU's own; the coalesced ring's page is the VM's one ring, in the first
- * vCPU's file. Both are mapped here already and are mapped a second time. Beyond them there
- * is nothing to touch.
+ * vCPU's file; then, far behind, the vCPU's dirty ring. All of it is mapped here already and
+ * is mapped a second time. Between and beyond there is nothing to touch.
  */
 static void *kvm_vcpu_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags,
 			   off_t off)
@@ -229,6 +267,13 @@ static void *kvm_vcpu_mmap(struct sv_file *f, void *addr, size_t len, int prot, 
 	if ((flags & MAP_TYPE) == MAP_PRIVATE)
 		return ERR_PTR(-EINVAL);
 	len = ALIGN_UP(len, SV_PAGE_SIZE);
+	if (!len || len > INT64_MAX)
+		return ERR_PTR(-ENOMEM);
+	if (off > INT64_MAX - (off_t)len)
+		return ERR_PTR(-EOVERFLOW);
+	if ((prot & PROT_EXEC) &&
+	    (in_ring(kvm, off) || in_ring(kvm, off + (off_t)(len - SV_PAGE_SIZE))))
+		return ERR_PTR(-EINVAL);
 	flags = (flags & ~MAP_TYPE) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	base = mmap(addr, len, PROT_NONE, flags, -1, 0);
 	if (base == MAP_FAILED)
@@ -237,13 +282,16 @@ static void *kvm_vcpu_mmap(struct sv_file *f, void *addr, size_t len, int prot, 
 	     at += SV_PAGE_SIZE) {
 		bool ring = off + at == kvm->ops->coalesced_page * SV_PAGE_SIZE;
 
-		if (map_run_page(ring ? kvm->vcpus[0] : vcpu, off + at, base + at, prot)) {
-			err = errno;
-			munmap(base, len);
-			return ERR_PTR(-err);
-		}
+		if (map_run_page(ring ? kvm->vcpus[0] : vcpu, off + at, base + at, prot))
+			goto fail;
 	}
+	if (map_ring(vcpu, off, len, base, prot))
+		goto fail;
 	return base;
+fail:
+	err = errno;
+	munmap(base, len);
+	return ERR_PTR(-err);
 }
 
 static const struct sv_file_ops kvm_vcpu_fops = {
@@ -259,6 +307,7 @@ static const struct sv_file_ops kvm_vcpu_fops = {
 void kvm_vcpu_free(struct kvm_vcpu *vcpu)
 {
 	kvm_signal_destroy(vcpu);
+	kvm_dirty_ring_free(vcpu);
 	if (vcpu->wake_fd >= 0)
 		close(vcpu->wake_fd);
 	if (vcpu->run_fd >= 0)
@@ -273,10 +322,13 @@ void kvm_vcpu_free(struct kvm_vcpu *vcpu)
 /* What can fail before anybody sees the vCPU. */
 static int vcpu_prepare(struct kvm *kvm, u32 id, struct kvm_vcpu **out, struct sv_file **file)
 {
+	size_t size = KVM_VCPU_MMAP_PAGES * SV_PAGE_SIZE;
 	struct kvm_vcpu *vcpu;
 	void *run;
 	int err;
 
+	if (kvm->dirty_ring_size)
+		size = ring_offset(kvm) + kvm->dirty_ring_size;
 	if (sv_once(&host_duplicates_once, host_duplicates_probe))
 		return -ENOMEM;
 	err = kvm->ops->vcpu_create(kvm, id, &vcpu);
@@ -291,7 +343,7 @@ static int vcpu_prepare(struct kvm *kvm, u32 id, struct kvm_vcpu **out, struct s
 	kvm_signal_init(vcpu);
 
 	err = sv_file_create(&kvm_vcpu_fops, vcpu, SV_BACKING_MEMFD,
-			     KVM_VCPU_MMAP_PAGES * SV_PAGE_SIZE, O_RDWR | O_CLOEXEC, file);
+			     size, O_RDWR | O_CLOEXEC, file);
 	if (err) {
 		kvm_vcpu_free(vcpu);
 		return err;
@@ -305,6 +357,11 @@ static int vcpu_prepare(struct kvm *kvm, u32 id, struct kvm_vcpu **out, struct s
 		return -ENOMEM;
 	}
 	vcpu->run = run;
+	if (kvm->dirty_ring_size && kvm_dirty_ring_alloc(vcpu, sv_file_backing_fd(*file))) {
+		sv_file_put(*file);
+		kvm_vcpu_free(vcpu);
+		return -ENOMEM;
+	}
 	if (!host_duplicates) {
 		vcpu->run_fd = fcntl(sv_file_backing_fd(*file), F_DUPFD_CLOEXEC, 0);
 		if (vcpu->run_fd < 0) {		/* the limit is all that can fail */

@@ -46,6 +46,7 @@ void shim_init(void)
 #define NAME(field, symbol) { (void **)&shim_real.field, symbol }
 		NAME(open, "open"), NAME(openat, "openat"), NAME(ioctl, "ioctl"),
 		NAME(mmap, "mmap"), NAME(close, "close"), NAME(fclose, "fclose"),
+		NAME(fallocate, "fallocate"),
 		NAME(dup, "dup"), NAME(fcntl, "fcntl"), NAME(syscall, "syscall"),
 		NAME(fopen, "fopen"), NAME(sigaction, "sigaction"), NAME(signal, "signal"),
 		NAME(sigprocmask, "sigprocmask"), NAME(pthread_sigmask, "pthread_sigmask"),
@@ -65,6 +66,7 @@ void shim_init(void)
 	__atomic_store_n(&sv_libc.fcntl, shim_real.fcntl, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.dup, shim_real.dup, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.syscall, shim_real.syscall, __ATOMIC_RELAXED);
+	__atomic_store_n(&sv_libc.fallocate, shim_real.fallocate, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.sigaction, shim_real.sigaction, __ATOMIC_RELAXED);
 	__atomic_store_n(&shim_ready, true, __ATOMIC_RELEASE);
 }
@@ -215,6 +217,18 @@ SV_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off6
 	return map(addr, len, prot, flags, fd, off);
 }
 
+SV_EXPORT int fallocate(int fd, int mode, off_t off, off_t len)
+{
+	(void)real();
+	return softvirt_fallocate(fd, mode, off, len);
+}
+
+SV_EXPORT int fallocate64(int fd, int mode, off64_t off, off64_t len)
+{
+	(void)real();
+	return softvirt_fallocate(fd, mode, off, len);
+}
+
 SV_EXPORT int close(int fd)
 {
 	if (likely(!sv_fd_ours(fd)))
@@ -351,6 +365,8 @@ SV_EXPORT long syscall(long nr, ...)
 		return (long)map((void *)a[0], a[1], (int)a[2], (int)a[3], (int)a[4], (off_t)a[5]);
 	case SYS_close:
 		return close((int)a[0]);
+	case SYS_fallocate:
+		return fallocate((int)a[0], (int)a[1], (off_t)a[2], (off_t)a[3]);
 	case SYS_close_range:
 		return close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
 	case SYS_dup:

@@ -21,6 +21,7 @@ struct shim_real {
 	int (*ioctl)(int fd, unsigned long request, ...);
 	void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 	int (*close)(int fd);
+	int (*fallocate)(int fd, int mode, off_t off, off_t len);
 	int (*fclose)(FILE *f);
 	int (*dup)(int fd);
 	int (*fcntl)(int fd, int cmd, ...);

@@ -19,6 +19,9 @@
 #ifndef KVM_CAP_SET_GUEST_DEBUG
 #define KVM_CAP_SET_GUEST_DEBUG			23	/* older headers: on some architectures only */
 #endif
+#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL		223
+#endif
 #ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
 #define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP	225
 #endif

@@ -25,6 +25,14 @@
 #endif
 
 #define KVM_RISCV_COALESCED_MMIO_PAGE_OFFSET	1
+/* Of a vCPU's mapping, in pages: what RISC-V's KVM uses since it has dirty rings (Linux 6.17). */
+#define KVM_RISCV_DIRTY_LOG_PAGE_OFFSET		64
+
+/*
+ * KVM_CREATE_VM's type for a VM with private memory, by the number that x86's
+ * KVM_X86_SW_PROTECTED_VM has. No kernel for RISC-V has one: docs/kvm.md.
+ */
+#define KVM_RISCV_SW_PROTECTED_VM		1
 /* struct kvm_guest_debug without an architecture's part, as RISC-V has it. */
 struct kvm_riscv_guest_debug {
 	__u32 control;

@@ -319,7 +319,7 @@ static void run_loop(struct rv_hart *h)
 }
 
 /* A host fault on guest memory: the instruction did not happen. */
-static void run_faulted(struct rv_hart *h)
+static void run_faulted(struct rv_hart *h, const void *host)
 {
 	const struct rv_op *op = h->fault_op;
 	u64 va, gpa = ~0ull;
@@ -333,6 +333,7 @@ static void run_faulted(struct rv_hart *h)
 	h->exit.reason = RV_EXIT_FAULT;
 	h->exit.fault.gpa = gpa;
 	h->exit.fault.err = -EFAULT;
+	h->exit.fault.host = host;
 	/* Nothing may be cached about memory that has gone. */
 	rv_mmu_flush_phys(h);
 }
@@ -349,7 +350,7 @@ const struct rv_exit_info *rv_hart_run(struct rv_hart *h)
 	h->gen++;
 	hf_enter(&fp);
 	if (sv_guard_enter(&guard)) {
-		run_faulted(h);
+		run_faulted(h, guard.addr);
 	} else {
 		run_loop(h);
 		sv_guard_leave(&guard);

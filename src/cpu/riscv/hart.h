@@ -40,6 +40,7 @@ struct rv_exit_info {
 		struct {
 			u64 gpa;
 			int err;	/* -errno */
+			const void *host;	/* EFAULT: the address that failed, or NULL */
 		} fault;
 	};
 };

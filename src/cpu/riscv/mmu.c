@@ -176,6 +176,7 @@ static const u64 *walk_host(struct rv_hart *h, u64 gpa, int *err)
 		case CPU_PHYS_FAULT:
 			h->exit.fault.gpa = gpa;
 			h->exit.fault.err = p.err;
+			h->exit.fault.host = NULL;
 			h->exit.reason = RV_EXIT_FAULT;
 			*err = -1;
 			return NULL;
@@ -339,6 +340,7 @@ int rv_mmu_translate(struct rv_hart *h, u64 va, enum cpu_access access, struct r
 	}
 	h->exit.fault.gpa = w.gpa;
 	h->exit.fault.err = p.err;
+	h->exit.fault.host = NULL;
 	h->exit.reason = RV_EXIT_FAULT;
 	return -1;
 }

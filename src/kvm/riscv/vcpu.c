@@ -31,30 +31,8 @@ static enum cpu_phys_kind resolve(void *owner, u64 gpa, enum cpu_access access,
 				  struct cpu_phys_page *page)
 {
 	struct riscv_vcpu *v = owner;
-	u64 gfn = gpa >> SV_PAGE_SHIFT;
-	const struct kvm_memory_slot *s;
-	enum cpu_phys_kind kind = CPU_PHYS_RAM;
 
-	rcu_read_lock();
-	s = gfn_to_memslot(v->vcpu.kvm, gfn);
-	if (!s) {
-		kind = CPU_PHYS_MMIO;
-		if (access == CPU_ACCESS_EXEC) {	/* no device answers with instructions */
-			kind = CPU_PHYS_FAULT;
-			page->err = -EOPNOTSUPP;
-		}
-	} else if (access == CPU_ACCESS_WRITE && (s->flags & KVM_MEM_READONLY)) {
-		kind = CPU_PHYS_MMIO;
-	} else {
-		page->host = kvm_slot_host(s, gfn);
-		page->writable = !(s->flags & KVM_MEM_READONLY) && !s->dirty_bitmap;
-		if (access == CPU_ACCESS_WRITE) {
-			mark_page_dirty_in_slot(s, gfn);
-			page->writable = true;
-		}
-	}
-	rcu_read_unlock();
-	return kind;
+	return kvm_resolve(&v->vcpu, gpa, access, page);
 }
 
 static bool mmio_read(void *owner, u64 gpa, unsigned int len, u64 *data)
@@ -163,9 +141,11 @@ void riscv_vcpu_kick(struct kvm_vcpu *vcpu)
 	kvm_vcpu_wake(vcpu);
 }
 
+/* Out of the guest, too: flush.c says why. */
 void riscv_vcpu_request_flush(struct kvm_vcpu *vcpu)
 {
 	rv_hart_request_flush_phys(to_riscv(vcpu)->hart);
+	rv_hart_kick(to_riscv(vcpu)->hart);
 }
 
 bool riscv_vcpu_requests_done(struct kvm_vcpu *vcpu)
@@ -348,16 +328,11 @@ static void exit_mmio(struct riscv_vcpu *v, const struct rv_exit_info *info)
 
 static enum loop exit_fault(struct riscv_vcpu *v, const struct rv_exit_info *info, long *ret)
 {
-	struct kvm_run *run = v->vcpu.run;
-	struct softvirt_memory_fault *mf = SOFTVIRT_MEMORY_FAULT(run);
-
+	if (info->fault.err == -EAGAIN)		/* no room in the dirty ring: the loop looks */
+		return LOOP_AGAIN;
 	*ret = info->fault.err;
-	if (info->fault.err == -EFAULT) {
-		mf->flags = 0;
-		mf->gpa = ALIGN_DOWN(info->fault.gpa, SV_PAGE_SIZE);
-		mf->size = SV_PAGE_SIZE;
-		run->exit_reason = KVM_EXIT_MEMORY_FAULT;
-	}
+	if (info->fault.err == -EFAULT)
+		kvm_prepare_memory_fault_exit(&v->vcpu, info->fault.gpa, info->fault.host);
 	return LOOP_LEAVE;
 }
 
@@ -420,6 +395,14 @@ static void sta_look(struct riscv_vcpu *v, bool entry, bool scheduled)
 		sbi_sta_record(v);
 }
 
+static bool dirty_ring_full(struct riscv_vcpu *v)
+{
+	if (likely(!kvm_dirty_ring_soft_full(&v->vcpu)))
+		return false;
+	v->vcpu.run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	return true;
+}
+
 static long run_loop(struct riscv_vcpu *v)
 {
 	struct kvm_vcpu *vcpu = &v->vcpu;
@@ -427,6 +410,9 @@ static long run_loop(struct riscv_vcpu *v)
 	bool scheduled = false;
 	long ret = 0;
 
+	/* Before anything is written that had to go there. */
+	if (dirty_ring_full(v))
+		return 0;
 	if (unlikely(sbi_sta_on(v)))
 		sta_look(v, true, false);
 	do {
@@ -434,6 +420,7 @@ static long run_loop(struct riscv_vcpu *v)
 		    !handle_requests(v))
 			goto signalled;
 		info = rv_hart_run(v->hart);
+		kvm_flush_acknowledge(vcpu, false);
 		vcpu->stat->arch[STAT_EXITS]++;
 		if (handle_exit(v, info, &ret) == LOOP_LEAVE)
 			return ret;
@@ -443,6 +430,9 @@ static long run_loop(struct riscv_vcpu *v)
 			goto signalled;
 		if (unlikely(sbi_sta_on(v)))
 			sta_look(v, false, scheduled);
+		if (dirty_ring_full(v))
+			return 0;
+		kvm_flush_acknowledge(vcpu, true);
 	} while (1);
 
 signalled:

@@ -25,6 +25,7 @@ static int vm_create(unsigned long type, struct kvm **out)
 		return -ENOMEM;
 	vm->time_offset = -riscv_host_ticks();
 	aia_vm_init(&vm->aia);
+	vm->kvm.has_private_mem = type == KVM_RISCV_SW_PROTECTED_VM;
 	*out = &vm->kvm;
 	return 0;
 }
@@ -42,6 +43,8 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_SIGNAL_MSI:
 	case KVM_CAP_IRQFD_RESAMPLE:
 		return 1;
+	case KVM_CAP_VM_TYPES:
+		return BIT(0) | BIT(KVM_RISCV_SW_PROTECTED_VM);
 	case KVM_CAP_IRQ_ROUTING:
 		return KVM_MAX_IRQ_ROUTES;
 	default:
@@ -62,6 +65,7 @@ static const struct kvm_device_ops *device_ops(u32 type)
 const struct kvm_arch_ops kvm_riscv_ops = {
 	.name = "riscv64",
 	.coalesced_page = KVM_RISCV_COALESCED_MMIO_PAGE_OFFSET,
+	.dirty_ring_page = KVM_RISCV_DIRTY_LOG_PAGE_OFFSET,
 	.gpa_bits = 59,		/* two-stage Sv57 */
 	.vcpu_stats = riscv_vcpu_stat_names,
 	.vm_create = vm_create,
