@@ -109,7 +109,7 @@ static int gmem_open_own(u64 size)
 	fd = SV_FAULT(EMFILE) ? -1 : memfd_create("softvirt:kvm-gmem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (SV_FAULT(ENOMEM) || ftruncate(fd, (off_t)size) ||
+	if (SV_FAULT(ENOMEM) || ftruncate(fd, (off_t)size) || SV_FAULT(EINVAL) ||
 	    sv_libc.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
 		err = -errno;
 		sv_libc.close(fd);

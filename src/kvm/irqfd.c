@@ -195,7 +195,8 @@ static int irqfds_start(struct kvm *kvm)
 	err = -errno;
 	if (q->stop_fd < 0)
 		goto fail;
-	err = epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, q->stop_fd, &ev) ? -errno : 0;
+	err = SV_FAULT(ENOMEM) || epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, q->stop_fd, &ev) ?
+	      -errno : 0;
 	if (!err)
 		err = sv_thread_create(&q->thread, "kvm-irqfd", irqfd_thread, q);
 	if (err)

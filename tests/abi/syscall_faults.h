@@ -80,7 +80,7 @@ static inline int sf_errno(long nr, long arg2)
 		return arg2 == 1030 /* F_DUPFD_CLOEXEC */ || arg2 == 0 ? EMFILE : 0;
 	case SYS_epoll_ctl:
 		return arg2 == 2 /* EPOLL_CTL_DEL */ ? 0 : ENOMEM;
-	case SYS_mmap: case SYS_mremap: case SYS_mprotect: case SYS_ftruncate:
+	case SYS_mmap: case SYS_mremap: case SYS_mprotect: case SYS_ftruncate: case SYS_fallocate:
 	case SYS_brk: case SYS_fstat: case SYS_newfstatat:
 		return ENOMEM;
 	case SYS_clone: case SYS_clone3:
