@@ -7,13 +7,15 @@
  * by ioctl where the kernel can (Linux 6.11), else read as text up to the range's end.
  * Touching the memory instead would populate it, and wait for a userfaultfd.
  *
- * Who has no /proc, or no descriptor left, gets no check: the guest's store to such memory
+ * Who has no /proc, or no descriptor left, or an emulated one, gets no check: the guest's store to such memory
  * ends KVM_RUN with EFAULT then.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/libc.h"
@@ -120,10 +122,33 @@ static bool read_text(int fd, u64 addr, u64 end)
 	return true;
 }
 
+/*
+ * An emulator of user processes makes the whole text up at each open, which costs it
+ * milliseconds: no check there.
+ */
+static bool maps_are_procfs;
+static struct sv_once maps_once = SV_ONCE_INIT;
+
+static int maps_probe(void)
+{
+	int fd = sv_libc.open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	struct statfs st;
+
+	if (fd < 0)
+		return -errno;
+	maps_are_procfs = !fstatfs(fd, &st) && (u64)st.f_type == PROC_SUPER_MAGIC;
+	sv_libc.close(fd);
+	return 0;
+}
+
 bool kvm_host_range_writable(u64 addr, u64 size)
 {
 	int fd, ret, saved = errno;
 
+	if (sv_once(&maps_once, maps_probe) || !maps_are_procfs) {
+		errno = saved;
+		return true;
+	}
 	fd = SV_FAULT(EMFILE) ? -1 : sv_libc.open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		errno = saved;

@@ -16,6 +16,12 @@
 
 #define GPA 0x30000000ull
 #define HUGE (2ul << 20)
+/* How long a guest counts. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define MILLION 50000ull
+#else
+#define MILLION 1000000ull
+#endif
 #define ADD(rd, a, b) (0x33u | (rd) << 7 | (a) << 15 | (b) << 20)
 #define BNEZ(rs, off) (0x63u | ((off) >> 11 & 1) << 7 | ((off) >> 1 & 15) << 8 | 1 << 12 | \
 		       (rs) << 15 | ((off) >> 5 & 0x3f) << 25 | ((u32)(off) >> 12 & 1) << 31)
@@ -112,7 +118,7 @@ static void *pager(void *arg)
 			continue;
 		copy.dst = msg.arg.pagefault.address & ~4095ull;
 		page[0] = (copy.dst - (uintptr_t)p->base) / 4096 + 1;
-		p->served++;
+		__atomic_fetch_add(&p->served, 1, __ATOMIC_RELAXED);
 		ioctl(p->uffd, UFFDIO_COPY, &copy);
 	}
 }
@@ -137,6 +143,11 @@ static bool pager_start(struct pager *p, u8 *base, u64 size, int stop)
 	return true;
 }
 
+static unsigned int served(const struct pager *p)
+{
+	return __atomic_load_n(&p->served, __ATOMIC_RELAXED);
+}
+
 static void missing_pages_wait_for_userfaultfd(void **state)
 {
 	enum { PAGES = 64 };
@@ -153,17 +164,17 @@ static void missing_pages_wait_for_userfaultfd(void **state)
 	slot(&a, m, PAGES * 4096);
 	assert_return_code(abi_region(a.vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GPA, PAGES * 4096, m),
 			   errno);
-	assert_int_equal(p.served, 0);
+	assert_int_equal(served(&p), 0);
 	assert_return_code(softvirt_ioctl(a.vcpu, KVM_PRE_FAULT_MEMORY, &ahead), errno);
 	assert_int_equal(ahead.size, 0);
-	assert_int_equal(p.served, 4);
+	assert_int_equal(served(&p), 4);
 	assert_int_equal(sum(&a, PAGES), PAGES * (PAGES + 1) / 2);
-	assert_int_equal(p.served, PAGES);
+	assert_int_equal(served(&p), PAGES);
 	/* Taken away, they are missing again: the guest had them in its TLB. */
 	assert_return_code(madvise(m, PAGES * 4096, MADV_DONTNEED), errno);
 	load_count(&a, 7);
 	abi_run_done(&a);
-	assert_int_equal(p.served, PAGES + 1);
+	assert_int_equal(served(&p), PAGES + 1);
 	assert_int_equal(*(u64 *)m, 1 + 7);
 	assert_int_equal(write(stop[1], "x", 1), 1);
 	pthread_join(p.thread, NULL);
@@ -172,6 +183,79 @@ static void missing_pages_wait_for_userfaultfd(void **state)
 	close(stop[1]);
 	abi_down(&a);
 	munmap(m, PAGES * 4096);
+}
+
+struct waiter {
+	struct abi *a;
+	bool ahead;		/* KVM_PRE_FAULT_MEMORY, else KVM_RUN */
+	int ret, deleted;
+};
+
+static void *touch_thread(void *arg)
+{
+	struct kvm_pre_fault_memory range = { .gpa = GPA, .size = 4096 };
+	struct waiter *w = arg;
+
+	w->ret = w->ahead ? softvirt_ioctl(w->a->vcpu, KVM_PRE_FAULT_MEMORY, &range) : abi_run(w->a);
+	return NULL;
+}
+
+static void *delete_thread(void *arg)
+{
+	struct waiter *w = arg;
+
+	if (abi_region(w->a->vm, 1, 0, GPA, 0, NULL))
+		w->ret = -1;
+	__atomic_store_n(&w->deleted, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* A vCPU that waits for a page is not done with the slot, so neither is who deletes it. */
+static void delete_waits(bool ahead)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	u8 *m = abi_memory(4096), page[4096] = { 0 };
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)m, 4096 }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_copy copy = { .dst = (uintptr_t)m, .src = (uintptr_t)page, .len = 4096 };
+	struct abi a;
+	struct waiter w = { .a = &a, .ahead = ahead };
+	pthread_t toucher, deleter;
+	struct uffd_msg msg;
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	if (uffd < 0) {
+		print_message("# no userfaultfd(2) here: %s\n", strerror(errno));
+		skip();
+	}
+	assert_return_code(ioctl(uffd, UFFDIO_API, &api), errno);
+	assert_return_code(ioctl(uffd, UFFDIO_REGISTER, &reg), errno);
+	slot(&a, m, 4096);
+	abi_guest(&a, LD(A1, A0, 0), DONE(T2));
+	set_args(&a, GPA, 0);
+	assert_int_equal(pthread_create(&toucher, NULL, touch_thread, &w), 0);
+	assert_int_equal(read(uffd, &msg, sizeof(msg)), sizeof(msg));	/* it waits now */
+	assert_int_equal(pthread_create(&deleter, NULL, delete_thread, &w), 0);
+	usleep(50000);
+	assert_int_equal(__atomic_load_n(&w.deleted, __ATOMIC_SEQ_CST), 0);
+	assert_return_code(ioctl(uffd, UFFDIO_COPY, &copy), errno);
+	pthread_join(toucher, NULL);
+	pthread_join(deleter, NULL);
+	assert_int_equal(w.ret, 0);
+	close(uffd);
+	abi_down(&a);
+	munmap(m, 4096);
+}
+
+static void deleting_a_slot_waits_for_a_guest_in_it(void **state)
+{
+	delete_waits(false);
+}
+
+static void deleting_a_slot_waits_for_pre_fault(void **state)
+{
+	delete_waits(true);
 }
 
 /* --- madvise ----------------------------------------------------------------------------- */
@@ -239,7 +323,7 @@ static void *count_thread(void *arg)
 
 		if (!ret)
 			break;
-		c->faults++;
+		__atomic_fetch_add(&c->faults, 1, __ATOMIC_SEQ_CST);
 		if (errno != EFAULT || c->a.run->exit_reason != KVM_EXIT_MEMORY_FAULT ||
 		    SOFTVIRT_MEMORY_FAULT(c->a.run)->gpa != GPA ||
 		    SOFTVIRT_MEMORY_FAULT(c->a.run)->flags) {
@@ -252,10 +336,20 @@ static void *count_thread(void *arg)
 	return NULL;
 }
 
+static unsigned int faults(const struct counter *c)
+{
+	return __atomic_load_n(&c->faults, __ATOMIC_SEQ_CST);
+}
+
+static bool done(const struct counter *c)
+{
+	return __atomic_load_n(&c->done, __ATOMIC_SEQ_CST);
+}
+
 /* No increment is lost or made twice, wherever the protection strikes. */
 static void protection_stops_and_continues(int prot)
 {
-	const u64 times = 3000000;
+	const u64 times = 3 * MILLION;
 	u8 *m = abi_memory(4096);
 	struct counter c = { 0 };
 	pthread_t t;
@@ -263,9 +357,11 @@ static void protection_stops_and_continues(int prot)
 	slot(&c.a, m, 4096);
 	load_count(&c.a, times);
 	assert_int_equal(pthread_create(&t, NULL, count_thread, &c), 0);
-	while (!__atomic_load_n(&c.done, __ATOMIC_SEQ_CST)) {
+	while (!done(&c)) {
 		assert_return_code(mprotect(m, 4096, prot), errno);
-		usleep(50);
+		/* Until it has struck. */
+		for (unsigned int was = faults(&c); faults(&c) == was && !done(&c);)
+			usleep(50);
 		assert_return_code(mprotect(m, 4096, PROT_READ | PROT_WRITE), errno);
 		usleep(200);
 	}
@@ -395,9 +491,9 @@ static void a_truncated_file_is_efault_until_it_grows(void **state)
 	abi_run_done(&c.a);
 	assert_int_equal(*(u64 *)m, 5);
 	/* And while it runs. */
-	load_count(&c.a, 1000000);
+	load_count(&c.a, MILLION);
 	assert_int_equal(pthread_create(&t, NULL, count_thread, &c), 0);
-	while (!__atomic_load_n(&c.done, __ATOMIC_SEQ_CST)) {
+	while (!done(&c)) {
 		assert_return_code(ftruncate(fd, 0), errno);
 		usleep(50);
 		assert_return_code(ftruncate(fd, 4096), errno);
@@ -528,7 +624,7 @@ static void a_forked_child_shares_shared_memory(void **state)
 /* A copy-on-write break by the fork while the guest has the page in its TLB. */
 static void fork_while_it_runs_loses_no_store(void **state)
 {
-	const u64 times = 2000000;
+	const u64 times = 2 * MILLION;
 	u8 *m = abi_memory(4096);
 	struct counter c = { 0 };
 	pthread_t t;
@@ -536,7 +632,7 @@ static void fork_while_it_runs_loses_no_store(void **state)
 	slot(&c.a, m, 4096);
 	load_count(&c.a, times);
 	assert_int_equal(pthread_create(&t, NULL, count_thread, &c), 0);
-	while (!__atomic_load_n(&c.done, __ATOMIC_SEQ_CST)) {
+	while (!done(&c)) {
 		pid_t pid = fork();
 
 		assert_true(pid >= 0);
@@ -580,6 +676,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_pages_wait_for_userfaultfd),
+		cmocka_unit_test(deleting_a_slot_waits_for_a_guest_in_it),
+		cmocka_unit_test(deleting_a_slot_waits_for_pre_fault),
 		cmocka_unit_test(dontneed_gives_zeros_while_it_runs),
 		cmocka_unit_test(dontneed_gives_the_files_new_content),
 		cmocka_unit_test(no_access_stops_it_and_it_continues),

@@ -26,7 +26,8 @@ static const unsigned long commands[] = {
 	KVM_INTERRUPT, KVM_IOEVENTFD, KVM_IRQFD, KVM_SET_SIGNAL_MASK, KVM_RISCV_SET_GUEST_DEBUG,
 	KVM_GET_STATS_FD, KVM_ENABLE_CAP, KVM_CREATE_DEVICE, KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR,
 	KVM_HAS_DEVICE_ATTR, KVM_SET_GSI_ROUTING, KVM_SIGNAL_MSI, KVM_IRQ_LINE, KVM_CLEAR_DIRTY_LOG,
-	KVM_REGISTER_COALESCED_MMIO, KVM_UNREGISTER_COALESCED_MMIO,
+	KVM_REGISTER_COALESCED_MMIO, KVM_UNREGISTER_COALESCED_MMIO, KVM_RESET_DIRTY_RINGS,
+	KVM_CREATE_GUEST_MEMFD, KVM_SET_MEMORY_ATTRIBUTES, KVM_PRE_FAULT_MEMORY,
 };
 
 struct input {
@@ -82,7 +83,8 @@ static int do_call(struct input *in, const int *fds, unsigned nr)
 	default:
 		ret = softvirt_ioctl(fd, request, &arg);
 	}
-	return request == KVM_CREATE_VM || request == KVM_CREATE_VCPU || request == KVM_GET_STATS_FD ? ret : -1;
+	return request == KVM_CREATE_VM || request == KVM_CREATE_VCPU || request == KVM_GET_STATS_FD ||
+	       request == KVM_CREATE_GUEST_MEMFD ? ret : -1;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -98,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memory = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(memory, 0x73, MEM_SIZE);
 	fds[nr++] = softvirt_open("/dev/kvm-riscv64", O_RDWR | O_CLOEXEC);
-	fds[nr++] = softvirt_ioctl(fds[0], KVM_CREATE_VM, 0);
+	/* Every other one with private memory. */
+	fds[nr++] = softvirt_ioctl(fds[0], KVM_CREATE_VM, size & 1);
 	fds[nr++] = softvirt_ioctl(fds[1], KVM_CREATE_VCPU, 0);
 	/* A run ends at once: what the guest does is fuzz_hart's. */
 	run = softvirt_mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
