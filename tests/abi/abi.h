@@ -163,6 +163,11 @@ static inline void abi_down(struct abi *a)
 #define REG_STA(name) (KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_SBI_STATE | \
 		       KVM_REG_RISCV_SBI_STA | KVM_REG_RISCV_SBI_STA_REG(name))
 
+#define REG_FWFT(name) (KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_SBI_STATE | \
+			KVM_REG_RISCV_SBI_FWFT | KVM_REG_RISCV_SBI_FWFT_REG(name))
+#define REG_SSTATEEN0 (KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_CSR | \
+		       KVM_REG_RISCV_CSR_SMSTATEEN)
+
 static inline int abi_set(int vcpu, u64 id, u64 val)
 {
 	struct kvm_one_reg r = { .id = id, .addr = (uintptr_t)&val };

@@ -68,7 +68,7 @@ static void numbers_that_are_not_there(void **state)
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_CORE, 33), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_CORE, 0xffff), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_CSR, 11), ENOENT },
-		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_SMSTATEEN, 0), EINVAL },
+		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_SMSTATEEN, 1), EINVAL },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_CSR | (3 << 16), 0), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_TIMER, 4), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_ISA_EXT, KVM_RISCV_ISA_EXT_H), ENOENT },
@@ -79,7 +79,9 @@ static void numbers_that_are_not_there(void **state)
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_EXT | KVM_REG_RISCV_SBI_MULTI_EN, 1), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_EXT | (3 << 16), 0), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_STATE, 2), ENOENT },
-		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_STATE | (1 << 16), 0), EINVAL },
+		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_STATE | (2 << 16), 0), EINVAL },
+		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_STATE | KVM_REG_RISCV_SBI_FWFT, 3), ENOENT },
+		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_SBI_STATE | KVM_REG_RISCV_SBI_FWFT, 6), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, KVM_REG_RISCV_VECTOR, 0), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, 0ull, 0), ENOENT },
 		{ ID(KVM_REG_SIZE_U64, 0x0bull << 24, 0), ENOENT },
@@ -187,6 +189,7 @@ static void multi_registers_switch_many_at_once(void **state)
 			 all & ~(BIT(KVM_RISCV_ISA_EXT_D) | BIT(KVM_RISCV_ISA_EXT_F) |
 				 BIT(KVM_RISCV_ISA_EXT_SVPBMT) | BIT(KVM_RISCV_ISA_EXT_ZICBOM) |
 				 BIT(KVM_RISCV_ISA_EXT_ZICBOZ) |
+				 BIT(KVM_RISCV_ISA_EXT_SMSTATEEN) |
 				 BIT(KVM_RISCV_ISA_EXT_SSAIA)));
 	assert_return_code(abi_set(a.vcpu, en, ~0ull), errno);
 	assert_int_equal(abi_reg(a.vcpu, en), all);
@@ -234,6 +237,81 @@ static void sbi_extensions_come_and_go(void **state)
 	abi_down(&a);
 }
 
+static void smstateen_comes_and_goes(void **state)
+{
+	struct abi a;
+	u64 v;
+
+	abi_up(&a);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_SMSTATEEN)), 1);
+	/* Nothing of it can be gated here: every bit is read-only zero. */
+	assert_return_code(abi_set(a.vcpu, REG_SSTATEEN0, ~0ull), errno);
+	assert_int_equal(abi_reg(a.vcpu, REG_SSTATEEN0), 0);
+	assert_errno(abi_get(a.vcpu, REG_SSTATEEN0 & ~(u64)KVM_REG_SIZE_MASK, &v), EINVAL);
+	/* The guest has the CSR, and without the extension has not. */
+	abi_guest(&a, LI(A1, -1), CSRW(0x10c, A1), CSRR(A2, 0x10c), CSRR(A3, 0x10f), DONE(T0));
+	assert_return_code(abi_set(a.vcpu, REG_CORE(regs.a2), 9), errno);
+	abi_run_done(&a);
+	assert_int_equal(abi_reg(a.vcpu, REG_CORE(regs.a2)), 0);
+	assert_errno(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_SMSTATEEN), 0), EBUSY);
+	abi_down(&a);
+
+	abi_up(&a);
+	assert_return_code(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_SMSTATEEN), 0), errno);
+	assert_errno(abi_get(a.vcpu, REG_SSTATEEN0, &v), EINVAL);
+	assert_errno(abi_set(a.vcpu, REG_SSTATEEN0, 0), EINVAL);
+	abi_guest(&a, CSRR(A2, 0x10c));
+	memcpy(a.ram + 0x100, (const u32[]){ DONE(T0) }, 8);
+	assert_return_code(abi_set(a.vcpu, REG_CSR(stvec), ABI_RAM + 0x100), errno);
+	abi_run_done(&a);
+	assert_int_equal(abi_reg(a.vcpu, REG_CSR(scause)), 2);
+	abi_down(&a);
+}
+
+static void sscofpmf_stays(void **state)
+{
+	struct abi a;
+
+	abi_up(&a);
+	assert_int_equal(abi_reg(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_SSCOFPMF)), 1);
+	assert_errno(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_SSCOFPMF), 0), EINVAL);
+	/* Its interrupt is in sie and sip. */
+	assert_return_code(abi_set(a.vcpu, REG_CSR(sie), ~0ull), errno);
+	assert_int_equal(abi_reg(a.vcpu, REG_CSR(sie)), 0x2222);
+	assert_return_code(abi_set(a.vcpu, REG_CSR(sip), ~0ull), errno);
+	assert_int_equal(abi_reg(a.vcpu, REG_CSR(sip)), 0x2202);
+	abi_down(&a);
+}
+
+static void firmware_features_are_saved(void **state)
+{
+	static const u64 ids[] = { REG_FWFT(misaligned_deleg.enable), REG_FWFT(misaligned_deleg.flags),
+				   REG_FWFT(misaligned_deleg.value) };
+	struct abi a;
+	u64 v;
+
+	abi_up(&a);
+	assert_int_equal(abi_reg(a.vcpu, ids[0]), 1);
+	assert_int_equal(abi_reg(a.vcpu, ids[1]), 0);
+	assert_int_equal(abi_reg(a.vcpu, ids[2]), 0);
+	assert_errno(abi_set(a.vcpu, ids[0], 2), EINVAL);
+	assert_errno(abi_set(a.vcpu, ids[2], 2), EINVAL);
+	assert_return_code(abi_set(a.vcpu, ids[1], ~0ull), errno);
+	assert_int_equal(abi_reg(a.vcpu, ids[1]), 1);
+	/* What is locked can be restored all the same. */
+	assert_return_code(abi_set(a.vcpu, ids[2], 1), errno);
+	assert_int_equal(abi_reg(a.vcpu, ids[2]), 1);
+	assert_return_code(abi_set(a.vcpu, ids[0], 0), errno);
+	assert_int_equal(abi_reg(a.vcpu, ids[0]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		u64 short_id = (ids[i] & ~(u64)KVM_REG_SIZE_MASK) | KVM_REG_SIZE_U32;
+
+		assert_errno(abi_get(a.vcpu, short_id, &v), EINVAL);
+		assert_errno(abi_set(a.vcpu, short_id, 0), EINVAL);
+	}
+	abi_down(&a);
+}
+
 static void timer_registers(void **state)
 {
 	struct abi a;
@@ -267,7 +345,7 @@ static void csr_registers(void **state)
 	assert_return_code(abi_set(a.vcpu, REG_CSR(stvec), 0x80001000), errno);
 	assert_return_code(abi_set(a.vcpu, REG_CSR(sie), 0x222), errno);
 	assert_return_code(abi_set(a.vcpu, REG_CSR(sip), 0xffff), errno);
-	assert_int_equal(abi_reg(a.vcpu, REG_CSR(sip)), 0x202);
+	assert_int_equal(abi_reg(a.vcpu, REG_CSR(sip)), 0x2202);
 	assert_return_code(abi_set(a.vcpu, REG_CSR(sip), 0), errno);
 	abi_guest(&a, CSRR(A0, 0x140), CSRR(A1, 0x105), CSRR(A2, 0x104), DONE(T0));
 	abi_run_done(&a);
@@ -341,6 +419,9 @@ int main(void)
 		cmocka_unit_test(multi_registers_switch_many_at_once),
 		cmocka_unit_test(what_is_fixed_after_the_first_run_is_ebusy),
 		cmocka_unit_test(sbi_extensions_come_and_go),
+		cmocka_unit_test(smstateen_comes_and_goes),
+		cmocka_unit_test(sscofpmf_stays),
+		cmocka_unit_test(firmware_features_are_saved),
 		cmocka_unit_test(timer_registers),
 		cmocka_unit_test(csr_registers),
 		cmocka_unit_test(every_listed_register_can_be_read_and_written_back),

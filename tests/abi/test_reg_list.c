@@ -75,18 +75,30 @@ static void what_is_switched_off_is_not_listed(void **state)
 	l.n = 1024;
 	assert_return_code(softvirt_ioctl(a.vcpu, KVM_GET_REG_LIST, &l), errno);
 	assert_true(has(&l, REG_STA(shmem_lo)));
+	assert_true(has(&l, REG_FWFT(misaligned_deleg.value)));
+	assert_false(has(&l, REG_FWFT(pointer_masking.enable)));
+	assert_true(has(&l, REG_SSTATEEN0));
+	assert_false(has(&l, REG_SSTATEEN0 + 1));
 	assert_true(has(&l, REG_CONFIG(zicbom_block_size)));
 	assert_true(has(&l, KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_FP_D | 31));
 	assert_return_code(abi_set(a.vcpu, REG_SBI(KVM_RISCV_SBI_EXT_STA), 0), errno);
+	assert_return_code(abi_set(a.vcpu, REG_SBI(KVM_RISCV_SBI_EXT_FWFT), 0), errno);
+	assert_return_code(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_SMSTATEEN), 0), errno);
 	assert_return_code(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_ZICBOM), 0), errno);
 	assert_return_code(abi_set(a.vcpu, REG_ISA(KVM_RISCV_ISA_EXT_D), 0), errno);
 	l.n = 1024;
 	assert_return_code(softvirt_ioctl(a.vcpu, KVM_GET_REG_LIST, &l), errno);
 	assert_false(has(&l, REG_STA(shmem_lo)));
+	assert_false(has(&l, REG_FWFT(misaligned_deleg.enable)));
+	assert_false(has(&l, REG_SSTATEEN0));
 	assert_false(has(&l, REG_CONFIG(zicbom_block_size)));
 	assert_false(has(&l, KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_FP_D | 31));
 	/* The switches themselves stay. */
 	assert_true(has(&l, REG_SBI(KVM_RISCV_SBI_EXT_STA)));
+	assert_true(has(&l, REG_SBI(KVM_RISCV_SBI_EXT_SUSP)));
+	assert_true(has(&l, REG_SBI(KVM_RISCV_SBI_EXT_FWFT)));
+	assert_true(has(&l, REG_SBI(KVM_RISCV_SBI_EXT_MPXY)));
+	assert_true(has(&l, REG_ISA(KVM_RISCV_ISA_EXT_SSCOFPMF)));
 	assert_true(has(&l, REG_ISA(KVM_RISCV_ISA_EXT_ZICBOM)));
 	abi_down(&a);
 }

@@ -4,7 +4,8 @@
 
 #include "abi.h"
 
-enum { OK = 0, NOT_SUPPORTED = -2, INVALID_PARAM = -3, INVALID_ADDRESS = -5, ALREADY_AVAILABLE = -6 };
+enum { OK = 0, NOT_SUPPORTED = -2, INVALID_PARAM = -3, INVALID_ADDRESS = -5, ALREADY_AVAILABLE = -6,
+       DENIED = -4, DENIED_LOCKED = -14 };
 
 #define EXT_TIME 0x54494d45
 #define EXT_IPI 0x735049
@@ -14,6 +15,9 @@ enum { OK = 0, NOT_SUPPORTED = -2, INVALID_PARAM = -3, INVALID_ADDRESS = -5, ALR
 #define EXT_PMU 0x504d55
 #define EXT_DBCN 0x4442434e
 #define EXT_STA 0x535441
+#define EXT_SUSP 0x53555350
+#define EXT_FWFT 0x46574654
+#define EXT_MPXY 0x4d505859
 
 struct ret {
 	s64 error;
@@ -46,8 +50,9 @@ static void the_base_extension_says_who_it_is(void **state)
 
 	abi_up(&a);
 	abi_set(a.vcpu, REG_CONFIG(mvendorid), 0x77);
-	assert_int_equal(ecall(&a, 0x10, 0, 0, 0, 0, 0).value, 0x02000000);
+	assert_int_equal(ecall(&a, 0x10, 0, 0, 0, 0, 0).value, 0x03000000);
 	assert_int_equal(ecall(&a, 0x10, 1, 0, 0, 0, 0).value, 3);
+	assert_int_equal(ecall(&a, 0x10, 2, 0, 0, 0, 0).value, 0x070000);
 	assert_int_equal(ecall(&a, 0x10, 4, 0, 0, 0, 0).value, 0x77);
 	assert_int_equal(ecall(&a, 0x10, 7, 0, 0, 0, 0).error, NOT_SUPPORTED);
 	abi_down(&a);
@@ -60,7 +65,8 @@ static void probe_answers_for_each_extension(void **state)
 		u64 there;
 	} cases[] = {
 		{ 0x10, 1 }, { EXT_TIME, 1 }, { EXT_IPI, 1 }, { EXT_RFENCE, 1 }, { EXT_HSM, 1 },
-		{ EXT_SRST, 1 }, { EXT_STA, 1 }, { EXT_DBCN, 0 }, { 0x123456, 0 }, { 0, 1 }, { 9, 0 },
+		{ EXT_SRST, 1 }, { EXT_STA, 1 }, { EXT_DBCN, 0 }, { 0x123456, 0 },
+		{ EXT_FWFT, 1 }, { EXT_SUSP, 0 }, { EXT_MPXY, 0 }, { 0, 1 }, { 9, 0 },
 	};
 	struct abi a;
 
@@ -111,6 +117,103 @@ static void the_debug_console_goes_to_user_space_when_enabled(void **state)
 		abi_run_done(&a);
 	}
 	assert_int_equal(ecall(&a, EXT_DBCN, 3, 0, 0, 0, 0).error, NOT_SUPPORTED);
+	abi_down(&a);
+}
+
+static void message_proxies_go_to_user_space_when_enabled(void **state)
+{
+	struct abi a;
+
+	abi_up(&a);
+	assert_int_equal(ecall(&a, EXT_MPXY, 1, 2, 3, 0, 0).error, NOT_SUPPORTED);
+	abi_down(&a);
+	abi_up(&a);
+	assert_return_code(abi_set(a.vcpu, REG_SBI(KVM_RISCV_SBI_EXT_MPXY), 1), errno);
+	ecall_setup(&a, EXT_MPXY, 77, 5, 6, 0, 0);
+	assert_return_code(abi_run(&a), errno);
+	assert_int_equal(a.run->exit_reason, KVM_EXIT_RISCV_SBI);
+	assert_int_equal(a.run->riscv_sbi.extension_id, EXT_MPXY);
+	assert_int_equal(a.run->riscv_sbi.function_id, 77);
+	assert_int_equal(a.run->riscv_sbi.args[1], 6);
+	abi_down(&a);
+}
+
+/* Features 1 to 5 need extensions that are not there; beyond, nothing is named. */
+static void firmware_features_answer_and_lock(void **state)
+{
+	struct abi a;
+
+	abi_up(&a);
+	for (u64 f = 1; f < 6; f++) {
+		assert_int_equal(ecall(&a, EXT_FWFT, 0, f, 0, 0, 0).error, NOT_SUPPORTED);
+		assert_int_equal(ecall(&a, EXT_FWFT, 1, f, 0, 0, 0).error, NOT_SUPPORTED);
+	}
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 6, 0, 0, 0).error, DENIED);
+	assert_int_equal(ecall(&a, EXT_FWFT, 1, 0xc0000000, 0, 0, 0).error, DENIED);
+	assert_int_equal(ecall(&a, EXT_FWFT, 2, 0, 0, 0, 0).error, NOT_SUPPORTED);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 2, 0, 0).error, INVALID_PARAM);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 1, 2, 0).error, INVALID_PARAM);
+	assert_int_equal(ecall(&a, EXT_FWFT, 1, 0, 0, 0, 0).value, 0);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 1, 0, 0).error, OK);
+	assert_int_equal(ecall(&a, EXT_FWFT, 1, 0, 0, 0, 0).value, 1);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 0, 1, 0).error, OK);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 1, 0, 0).error, DENIED_LOCKED);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 1, 2, 0).error, INVALID_PARAM);
+	assert_int_equal(ecall(&a, EXT_FWFT, 1, 0, 0, 0, 0).value, 0);
+	assert_int_equal(abi_reg(a.vcpu, REG_FWFT(misaligned_deleg.flags)), 1);
+	/* A feature that user space withdraws. */
+	assert_return_code(abi_set(a.vcpu, REG_FWFT(misaligned_deleg.enable), 0), errno);
+	assert_int_equal(ecall(&a, EXT_FWFT, 0, 0, 1, 0, 0).error, NOT_SUPPORTED);
+	assert_int_equal(ecall(&a, EXT_FWFT, 1, 0, 0, 0, 0).error, NOT_SUPPORTED);
+	abi_down(&a);
+}
+
+static void a_suspended_machine_goes_on_where_it_said(void **state)
+{
+	const u32 code[] = { DONE(T0) };
+	struct kvm_mp_state stopped = { .mp_state = KVM_MP_STATE_STOPPED },
+			    runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct abi a;
+	int other;
+
+	abi_up(&a);
+	assert_int_equal(ecall(&a, EXT_SUSP, 0, 0, ABI_RAM, 0, 0).error, NOT_SUPPORTED);
+	abi_down(&a);
+
+	abi_up(&a);
+	other = softvirt_ioctl(a.vm, KVM_CREATE_VCPU, 1);
+	assert_return_code(abi_set(a.vcpu, REG_SBI(KVM_RISCV_SBI_EXT_SUSP), 1), errno);
+	memcpy(a.ram + 0x2000, code, sizeof(code));
+	assert_int_equal(ecall(&a, EXT_SUSP, 1, 0, ABI_RAM + 0x2000, 0, 0).error, NOT_SUPPORTED);
+	assert_int_equal(ecall(&a, EXT_SUSP, 0, 1, ABI_RAM + 0x2000, 0, 0).error, INVALID_PARAM);
+	assert_int_equal(ecall(&a, EXT_SUSP, 0, 0x80000000, ABI_RAM, 0, 0).error, INVALID_PARAM);
+	assert_int_equal(ecall(&a, EXT_SUSP, 0, 0, ABI_DEVICE, 0, 0).error, INVALID_ADDRESS);
+	/* Every other hart must be stopped. */
+	assert_return_code(softvirt_ioctl(other, KVM_SET_MP_STATE, &runnable), errno);
+	assert_int_equal(ecall(&a, EXT_SUSP, 0, 0, ABI_RAM + 0x2000, 0, 0).error, DENIED);
+	assert_return_code(softvirt_ioctl(other, KVM_SET_MP_STATE, &stopped), errno);
+
+	for (int read_first = 0; read_first < 2; read_first++) {
+		assert_return_code(abi_set(a.vcpu, REG_CORE(regs.s0), 0x33), errno);
+		assert_return_code(abi_set(a.vcpu, REG_CSR(sscratch), 0x44), errno);
+		ecall_setup(&a, EXT_SUSP, 0, 0, ABI_RAM + 0x2000, 0x77, 0);
+		assert_return_code(abi_run(&a), errno);
+		assert_int_equal(a.run->exit_reason, KVM_EXIT_RISCV_SBI);
+		assert_int_equal(a.run->riscv_sbi.extension_id, EXT_SUSP);
+		assert_int_equal(a.run->riscv_sbi.function_id, 0);
+		assert_int_equal(a.run->riscv_sbi.args[1], ABI_RAM + 0x2000);
+		/* Who reads registers meanwhile sees the hart that will wake. */
+		if (read_first)
+			assert_int_equal(abi_reg(a.vcpu, REG_CORE(regs.pc)), ABI_RAM + 0x2000);
+		a.run->riscv_sbi.ret[0] = 0;
+		abi_run_done(&a);
+		assert_int_equal(abi_reg(a.vcpu, REG_CORE(regs.a0)), 0);
+		assert_int_equal(abi_reg(a.vcpu, REG_CORE(regs.a1)), 0x77);
+		assert_int_equal(abi_reg(a.vcpu, REG_CORE(regs.s0)), 0);
+		assert_int_equal(abi_reg(a.vcpu, REG_CSR(sscratch)), 0);
+		assert_int_equal(abi_reg(a.vcpu, REG_CORE(mode)), KVM_RISCV_MODE_S);
+	}
+	softvirt_close(other);
 	abi_down(&a);
 }
 
@@ -298,6 +401,9 @@ int main(void)
 		cmocka_unit_test(probe_answers_for_each_extension),
 		cmocka_unit_test(unknown_and_disabled_calls_are_not_supported),
 		cmocka_unit_test(the_debug_console_goes_to_user_space_when_enabled),
+		cmocka_unit_test(message_proxies_go_to_user_space_when_enabled),
+		cmocka_unit_test(firmware_features_answer_and_lock),
+		cmocka_unit_test(a_suspended_machine_goes_on_where_it_said),
 		cmocka_unit_test(set_timer_is_compare),
 		cmocka_unit_test(ipis_reach_the_harts_of_the_mask),
 		cmocka_unit_test(fences_return),

@@ -275,7 +275,8 @@ static void test_csr_fields(void)
 	csr_write(stimecmp, ~0ul);
 	print("  stimecmp %x\n", csr_read(stimecmp));
 	csr_write(sip, ~0ul);
-	print("  sip ones %x\n", csr_read(sip));
+	/* Bit 13 is of Sscofpmf, which QEMU's rv64 does not have by default. */
+	print("  sip ones %x\n", csr_read(sip) & 0x222);
 	csr_write(sip, 0);
 	print("  sip zero %x\n", csr_read(sip));
 	csr_write(scounteren, ~0ul);

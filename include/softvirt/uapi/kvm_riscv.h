@@ -217,6 +217,25 @@ struct kvm_riscv_sbi_sta {
 #define KVM_REG_RISCV_SBI_STA_REG(name)	(offsetof(struct kvm_riscv_sbi_sta, name) / 8)
 #endif
 
+#ifndef KVM_REG_RISCV_SBI_FWFT
+#ifdef __riscv
+#define kvm_riscv_sbi_fwft		softvirt_kvm_riscv_sbi_fwft
+#define kvm_riscv_sbi_fwft_feature	softvirt_kvm_riscv_sbi_fwft_feature
+#endif
+struct kvm_riscv_sbi_fwft_feature {
+	__u64 enable;
+	__u64 flags;
+	__u64 value;
+};
+
+struct kvm_riscv_sbi_fwft {
+	struct kvm_riscv_sbi_fwft_feature misaligned_deleg;
+	struct kvm_riscv_sbi_fwft_feature pointer_masking;
+};
+#define KVM_REG_RISCV_SBI_FWFT		(0x1 << KVM_REG_RISCV_SUBTYPE_SHIFT)
+#define KVM_REG_RISCV_SBI_FWFT_REG(name) (offsetof(struct kvm_riscv_sbi_fwft, name) / 8)
+#endif
+
 /* Instruction set extensions, KVM's own numbers. */
 #define KVM_RISCV_ISA_EXT_A			0
 #define KVM_RISCV_ISA_EXT_C			1
@@ -294,7 +313,10 @@ struct kvm_riscv_sbi_sta {
 #define KVM_RISCV_SBI_EXT_VENDOR		8
 #define KVM_RISCV_SBI_EXT_DBCN			9
 #define KVM_RISCV_SBI_EXT_STA			10
-#define KVM_RISCV_SBI_EXT_MAX			11
+#define KVM_RISCV_SBI_EXT_SUSP			11
+#define KVM_RISCV_SBI_EXT_FWFT			12
+#define KVM_RISCV_SBI_EXT_MPXY			13
+#define KVM_RISCV_SBI_EXT_MAX			14
 
 /* The AIA device (KVM_CREATE_DEVICE). */
 #ifndef KVM_DEV_RISCV_AIA_GRP_CONFIG

@@ -138,8 +138,8 @@ static bool add_insn(struct builder *b, unsigned off, u32 raw, unsigned len)
 static struct rv_block *build(struct rv_hart *h, u64 pc, u64 gpa, const u8 *host, const u8 *host2,
 			      u64 gpa2, unsigned max)
 {
-	/* Two checks before each instruction at most, a fall-through and the links. */
-	size_t room = sizeof(struct rv_block) + (3 * RV_BLOCK_MAX + 2) * sizeof(struct rv_op) +
+	/* Two checks before each instruction at most; the count, a fall-through and the links. */
+	size_t room = sizeof(struct rv_block) + (3 * RV_BLOCK_MAX + 3) * sizeof(struct rv_op) +
 		      sizeof(((struct builder *)0)->copy);
 	struct builder b = { .h = h };
 	unsigned off = pc & ~RV_PAGE_MASK;
@@ -150,6 +150,11 @@ static struct rv_block *build(struct rv_hart *h, u64 pc, u64 gpa, const u8 *host
 		rv_blocks_flush(h);
 	blk = (struct rv_block *)(h->arena + h->arena_used);
 	b.ops = blk->ops;
+	if (h->counting) {
+		struct rv_op first = { .off = (u16)off };
+
+		push(&b, rv_op_count, &first);
+	}
 	while (!ended && b.n < max) {
 		const u8 *p = host + b.nbytes;
 		unsigned at = off + b.nbytes, len;

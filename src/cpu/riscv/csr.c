@@ -36,7 +36,7 @@ u64 rv_sip(const struct rv_hart *h)
 
 	if (timer_pending(h))
 		sip |= BIT(RV_IRQ_STI);
-	return sip & RV_IRQ_MASK;
+	return sip & rv_irq_mask(h);
 }
 
 u64 rv_hart_timer_deadline_ns(const struct rv_hart *h)
@@ -155,7 +155,7 @@ static enum rv_csr_result csr_set(struct rv_hart *h, unsigned csr, u64 v)
 		rv_mmu_context(h);
 		return RV_CSR_CHECK;
 	case CSR_SIE:
-		__atomic_store_n(&h->sie, v & RV_IRQ_MASK, __ATOMIC_RELAXED);
+		__atomic_store_n(&h->sie, v & rv_irq_mask(h), __ATOMIC_RELAXED);
 		rv_timer_update(h);
 		return RV_CSR_CHECK;
 	case CSR_STVEC:
@@ -174,11 +174,9 @@ static enum rv_csr_result csr_set(struct rv_hart *h, unsigned csr, u64 v)
 	case CSR_SCAUSE: h->scause = v; break;
 	case CSR_STVAL: h->stval = v; break;
 	case CSR_SIP:
-		/* Only SSIP is the guest's to change. */
-		if (v & BIT(RV_IRQ_SSI))
-			__atomic_fetch_or(&h->irq_lines, BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST);
-		else
-			__atomic_fetch_and(&h->irq_lines, ~BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST);
+		/* Only SSIP and LCOFIP are the guest's to change. */
+		__atomic_fetch_or(&h->irq_lines, v & rv_sip_writable(h), __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&h->irq_lines, v | ~rv_sip_writable(h), __ATOMIC_SEQ_CST);
 		return RV_CSR_CHECK;
 	case CSR_STIMECMP:
 		h->stimecmp = v;
@@ -243,12 +241,12 @@ enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op
 		h->sstatus |= RV_SSTATUS_FS_DIRTY;
 	if (csr == CSR_SIP && op != RV_CSR_WRITE) {
 		/* Others raise SSIP meanwhile: only a bit that is named changes. */
-		if (!(val & BIT(RV_IRQ_SSI)))
+		val &= rv_sip_writable(h);
+		if (!val)
 			return RV_CSR_OK;
-		*old = op == RV_CSR_SET ?
-			__atomic_fetch_or(&h->irq_lines, BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST) | *old :
-			(__atomic_fetch_and(&h->irq_lines, ~BIT(RV_IRQ_SSI), __ATOMIC_SEQ_CST) &
-			 RV_IRQ_MASK) | *old;
+		*old |= (op == RV_CSR_SET ?
+			 __atomic_fetch_or(&h->irq_lines, val, __ATOMIC_SEQ_CST) :
+			 __atomic_fetch_and(&h->irq_lines, ~val, __ATOMIC_SEQ_CST)) & rv_irq_mask(h);
 		return RV_CSR_CHECK;
 	}
 	if (op == RV_CSR_SET)
@@ -269,7 +267,7 @@ int rv_hart_set_csr(struct rv_hart *h, unsigned csr, u64 v)
 {
 	if (csr == CSR_SIP) {
 		/* The owner restores all lines, not only the guest's. */
-		__atomic_store_n(&h->irq_lines, v & RV_IRQ_MASK, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&h->irq_lines, v & rv_irq_mask(h), __ATOMIC_SEQ_CST);
 		return 0;
 	}
 	if (csr >> 10 == 3 || csr_set(h, csr, v) == RV_CSR_ILLEGAL)

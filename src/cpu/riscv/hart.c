@@ -46,6 +46,7 @@ struct rv_hart *rv_hart_create(const struct rv_hart_config *cfg)
 	h->run_gen = 1;
 	sv_timer_init(&h->timer, timer_expired);
 	h->timer_armed = ~0ull;
+	h->count_stop = RV_NO_STOP;
 	rv_hart_set_attention(h, cfg->attention);
 	h->group_next = 1;
 	for (int i = 0; i < 2; i++)
@@ -68,7 +69,7 @@ void rv_hart_reset(struct rv_hart *h)
 	memset(h->x, 0, sizeof(h->x));
 	memset(h->f, 0, sizeof(h->f));
 	h->pc = 0;
-	h->priv = RV_S;
+	rv_set_priv(h, RV_S);
 	h->frm = h->fflags = 0;
 	h->sstatus = h->stvec = h->scounteren = h->senvcfg = 0;
 	h->sscratch = h->sepc = h->scause = h->stval = h->satp = 0;
@@ -117,7 +118,7 @@ void rv_trap(struct rv_hart *h, u64 cause, u64 tval, u64 epc)
 	if (s & RV_SSTATUS_SIE)
 		s |= RV_SSTATUS_SPIE;
 	h->sstatus = s & ~RV_SSTATUS_SIE;
-	h->priv = RV_S;
+	rv_set_priv(h, RV_S);
 	h->pc = h->stvec & ~3ull;
 	if ((h->stvec & 1) && (cause & RV_CAUSE_INTERRUPT))
 		h->pc += 4 * (cause & ~RV_CAUSE_INTERRUPT);
@@ -179,17 +180,19 @@ unsigned rv_irq_deliverable(const struct rv_hart *h)
 	if (!h->sie || (h->priv == RV_S && !(h->sstatus & RV_SSTATUS_SIE)))
 		return 0;
 	p = (__atomic_load_n(&h->irq_lines, __ATOMIC_RELAXED) | h->timer_due) & h->sie;
-	/* Priority: external, software, timer (manual 12.1.3). */
+	/* Priority: external, software, timer, counter overflow (manual 12.1.3; Sscofpmf). */
 	if (p & BIT(RV_IRQ_SEI))
 		return RV_IRQ_SEI;
 	if (p & BIT(RV_IRQ_SSI))
 		return RV_IRQ_SSI;
-	return p & BIT(RV_IRQ_STI) ? RV_IRQ_STI : 0;
+	if (p & BIT(RV_IRQ_STI))
+		return RV_IRQ_STI;
+	return p & BIT(RV_IRQ_LCOFI) ? RV_IRQ_LCOFI : 0;
 }
 
 void rv_hart_set_irq(struct rv_hart *h, unsigned irq, bool level)
 {
-	u64 bit = BIT(irq) & RV_IRQ_MASK;
+	u64 bit = BIT(irq) & rv_irq_mask(h);
 
 	if (!level) {
 		__atomic_fetch_and(&h->irq_lines, ~bit, __ATOMIC_SEQ_CST);
@@ -291,8 +294,6 @@ static void step(struct rv_hart *h)
 	__atomic_store_n(&h->run_gen, 0, __ATOMIC_RELAXED);
 	if (b)
 		run_block(h, b);
-	if (h->exit.reason == RV_EXIT_NONE)
-		h->exit.reason = RV_EXIT_DEBUG;
 }
 
 static void run_loop(struct rv_hart *h)
@@ -300,17 +301,25 @@ static void run_loop(struct rv_hart *h)
 	while (h->exit.reason == RV_EXIT_NONE) {
 		struct rv_block *b;
 		unsigned irq;
+		bool near;
 
 		if (unlikely(serve(h)) || unlikely(rv_attention(h))) {
 			h->exit.reason = RV_EXIT_KICK;
 			break;
 		}
+		near = rv_count_near(h);
 		irq = rv_irq_deliverable(h);
 		if (unlikely(irq))
 			rv_trap(h, RV_CAUSE_INTERRUPT | irq, 0, h->pc);
 		if (unlikely(h->single_step)) {
 			step(h);
+			if (h->exit.reason == RV_EXIT_NONE)
+				h->exit.reason = RV_EXIT_DEBUG;
 			break;
+		}
+		if (unlikely(near)) {
+			step(h);
+			continue;
 		}
 		b = rv_block_find(h, h->pc);
 		if (b)
@@ -348,6 +357,8 @@ const struct rv_exit_info *rv_hart_run(struct rv_hart *h)
 	__atomic_store_n(&h->running, 1, __ATOMIC_SEQ_CST);
 	/* The owner may have written code: see "Coherence" in impl.h. */
 	h->gen++;
+	if (unlikely(h->counting))
+		rv_count_idle(h);
 	hf_enter(&fp);
 	if (sv_guard_enter(&guard)) {
 		run_faulted(h, guard.addr);
@@ -400,7 +411,7 @@ bool rv_hart_get_supervisor(const struct rv_hart *h)
 
 void rv_hart_set_supervisor(struct rv_hart *h, bool s)
 {
-	h->priv = s ? RV_S : RV_U;
+	rv_set_priv(h, s ? RV_S : RV_U);
 	rv_mmu_context(h);
 }
 

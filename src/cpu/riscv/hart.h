@@ -51,6 +51,7 @@ enum rv_ext {
 	RV_EXT_ZBA, RV_EXT_ZBB, RV_EXT_ZBS, RV_EXT_ZBC, RV_EXT_ZICOND, RV_EXT_ZICBOM, RV_EXT_ZICBOZ,
 	RV_EXT_ZICBOP, RV_EXT_ZICNTR, RV_EXT_ZICSR, RV_EXT_ZIFENCEI, RV_EXT_ZIHINTPAUSE,
 	RV_EXT_ZAWRS, RV_EXT_SVINVAL, RV_EXT_SVNAPOT, RV_EXT_SVPBMT, RV_EXT_SVADE, RV_EXT_SSTC,
+	RV_EXT_SSCOFPMF,	/* interrupt 13 alone: the counters are the owner's */
 	RV_EXT_COUNT
 };
 #define RV_EXT_ALL (BIT(RV_EXT_COUNT) - 1)
@@ -70,6 +71,8 @@ struct rv_csr_ops {
 	 * guest takes an illegal instruction. rv_hart_get_instret() is exact here.
 	 */
 	bool (*access)(void *owner, unsigned csr, enum rv_csr_op op, u64 val, u64 *old);
+	/* A stop of rv_hart_set_count_stop() is reached (and off now). May set the next. */
+	void (*count_reached)(void *owner);
 };
 
 struct rv_hart_config {
@@ -107,7 +110,7 @@ void rv_hart_inject_trap(struct rv_hart *h, u64 scause, u64 stval);
 
 /* Any thread. */
 void rv_hart_kick(struct rv_hart *h);		/* leave rv_hart_run within 100 us of guest execution */
-/* Interrupt lines as sip shows them: 1 SSIP, 5 STIP, 9 SEIP. Raises also kick a running hart internally
+/* Interrupt lines as sip shows them: 1 SSIP, 5 STIP, 9 SEIP, 13 LCOFIP. Raises also kick a running hart internally
  * (the guest takes the interrupt, the run does not end). */
 void rv_hart_set_irq(struct rv_hart *h, unsigned irq, bool level);
 /* Forget addresses: the guest's translations (remote fence), or also the owner's answers (slots changed). */
@@ -153,6 +156,16 @@ void rv_hart_set_debug(struct rv_hart *h, bool ebreak_exits, bool single_step);
 
 /* Instructions retired since creation. */
 u64 rv_hart_get_instret(const struct rv_hart *h);
+/* The same, and apart by the mode they were executed in. */
+enum rv_count { RV_COUNT_ALL, RV_COUNT_S, RV_COUNT_U, RV_COUNTS };
+u64 rv_hart_get_count(const struct rv_hart *h, enum rv_count which);
+/*
+ * csrs->count_reached is called before the instruction that follows when the count is at:
+ * exactly then, not some instructions later. RV_NO_STOP: off. While not running, or from
+ * count_reached itself.
+ */
+#define RV_NO_STOP (~0ull)
+void rv_hart_set_count_stop(struct rv_hart *h, enum rv_count which, u64 at);
 
 struct rv_hart_stats {
 	u64 instructions;

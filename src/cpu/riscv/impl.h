@@ -131,8 +131,7 @@ enum rv_cause {
 };
 #define RV_CAUSE_INTERRUPT BIT(63)
 
-enum { RV_IRQ_SSI = 1, RV_IRQ_STI = 5, RV_IRQ_SEI = 9 };
-#define RV_IRQ_MASK (BIT(RV_IRQ_SSI) | BIT(RV_IRQ_STI) | BIT(RV_IRQ_SEI))
+enum { RV_IRQ_SSI = 1, RV_IRQ_STI = 5, RV_IRQ_SEI = 9, RV_IRQ_LCOFI = 13 };
 
 #define RV_SSTATUS_SIE BIT(1)
 #define RV_SSTATUS_SPIE BIT(5)
@@ -168,12 +167,21 @@ struct rv_hart {
 	u8 frm, fflags;
 	u8 priv;
 	bool debug_ebreak, single_step;
+	bool counting;		/* blocks begin with an op that looks at count_stop */
 	u32 pauses;
 
+	u64 count_stop;		/* instret when the next stop is due in this mode, or RV_NO_STOP */
 	u64 pc;			/* valid between blocks */
 	u64 gen;
 	u64 sstatus, sie, stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp, stimecmp;
 	u64 time_offset;
+
+	/* counting by mode: see count.c */
+	u64 instret_u;		/* of finished stays in U */
+	u64 mode_from;		/* instret when this stay began */
+	u64 stops[RV_COUNTS];
+	u32 stops_set;
+	u64 unused_since;	/* instret when the last stop went */
 
 	/* lr/sc: the reservation is the host address and the value that lr saw */
 	u64 res_val;
@@ -236,6 +244,19 @@ struct rv_hart {
 static inline bool rv_has(const struct rv_hart *h, enum rv_ext e)
 {
 	return h->extensions & BIT(e);
+}
+
+static inline u64 rv_irq_mask(const struct rv_hart *h)
+{
+	u64 mask = BIT(RV_IRQ_SSI) | BIT(RV_IRQ_STI) | BIT(RV_IRQ_SEI);
+
+	return rv_has(h, RV_EXT_SSCOFPMF) ? mask | BIT(RV_IRQ_LCOFI) : mask;
+}
+
+/* What a guest may change in sip. */
+static inline u64 rv_sip_writable(const struct rv_hart *h)
+{
+	return rv_irq_mask(h) & (BIT(RV_IRQ_SSI) | BIT(RV_IRQ_LCOFI));
 }
 
 static inline u64 rv_op_pc(const struct rv_hart *h, const struct rv_op *op)
@@ -342,6 +363,39 @@ void rv_fp_update(struct rv_hart *h);
 u64 rv_sip(const struct rv_hart *h);
 void rv_timer_update(struct rv_hart *h);
 u64 rv_time(const struct rv_hart *h);
+
+/* ------------------------------------------------------------ count.c */
+
+enum {
+	RV_COUNT_NEAR_BITS = 40,	/* stops further away cost nothing yet */
+	RV_COUNT_IDLE = 100000000,	/* instructions without a stop, after which blocks lose the op */
+};
+/* After a change of stops or privilege; instret is exact. */
+void rv_count_update(struct rv_hart *h);
+void rv_count_idle(struct rv_hart *h);
+bool rv_count_serve(struct rv_hart *h);
+
+/*
+ * Between blocks. True: a stop is less than the longest block away, one instruction at a time
+ * from here. At a stop its function is called.
+ */
+static inline bool rv_count_near(struct rv_hart *h)
+{
+	if (likely((h->count_stop - h->instret) >> RV_COUNT_NEAR_BITS))
+		return false;
+	return rv_count_serve(h);
+}
+
+/* Every change of privilege. instret is exact. */
+static inline void rv_set_priv(struct rv_hart *h, u8 priv)
+{
+	if (h->priv == RV_U)
+		h->instret_u += h->instret - h->mode_from;
+	h->mode_from = h->instret;
+	h->priv = priv;
+	if (unlikely(h->stops_set))
+		rv_count_update(h);
+}
 
 /* ------------------------------------------------------------- hart.c */
 

@@ -43,7 +43,7 @@
 	F(fcvt_s_d) F(fcvt_d_s) F(fmv_x_w) F(fmv_w_x) F(fmv_x_d) F(fmv_d_x)
 
 #define RV_OPS_SYS(F) \
-	F(illegal) F(fence) F(fence_i) F(ecall) F(ebreak) F(sret) F(wfi) F(wrs) F(pause) \
+	F(count) F(illegal) F(fence) F(fence_i) F(ecall) F(ebreak) F(sret) F(wfi) F(wrs) F(pause) \
 	F(sfence_vma) F(sfence_inval) F(csr)
 
 RV_OPS_INT(RV_OP_DECLARE)

@@ -6,6 +6,15 @@
 
 #define NEXT return DISPATCH(h, op + 1)
 
+/* In front of a block, while a stop at an instruction count is near (count.c). */
+RV_OP(count)
+{
+	if (likely(h->instret <= h->count_stop))
+		NEXT;
+	h->instret -= h->block->n;
+	return rv_leave_to(h, rv_op_pc(h, op));
+}
+
 RV_OP(illegal)
 {
 	return rv_raise(h, op, RV_CAUSE_ILLEGAL, op->raw);
@@ -49,7 +58,7 @@ RV_OP(sret)
 
 	if (h->priv != RV_S)
 		return rv_raise(h, op, RV_CAUSE_ILLEGAL, op->raw);
-	h->priv = s & RV_SSTATUS_SPP ? RV_S : RV_U;
+	rv_set_priv(h, s & RV_SSTATUS_SPP ? RV_S : RV_U);
 	s &= ~(RV_SSTATUS_SIE | RV_SSTATUS_SPP);
 	if (s & RV_SSTATUS_SPIE)
 		s |= RV_SSTATUS_SIE;

@@ -139,7 +139,7 @@ static bool sireg_access(struct riscv_vcpu *v, enum rv_csr_op op, u64 val, u64 *
 /* The interrupt to take next and its priority, or 0. */
 static u64 stopi(struct riscv_vcpu *v)
 {
-	static const u8 order[] = { IRQ_S_EXT, IRQ_S_SOFT, IRQ_S_TIMER };	/* the default */
+	static const u8 order[] = { IRQ_S_EXT, IRQ_S_SOFT, IRQ_S_TIMER, IRQ_PMU_OVF };
 	struct imsic *s = imsic_of(v);
 	u64 sip, sie, best = 0;
 	u32 best_prio = ~0u;

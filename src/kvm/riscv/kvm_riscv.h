@@ -23,8 +23,9 @@ enum {
 	CSR_SSTATUS = 0x100, CSR_SIE = 0x104, CSR_STVEC = 0x105, CSR_SCOUNTEREN = 0x106,
 	CSR_SENVCFG = 0x10a, CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142,
 	CSR_STVAL = 0x143, CSR_SIP = 0x144, CSR_STIMECMP = 0x14d, CSR_SATP = 0x180,
+	CSR_SSTATEEN0 = 0x10c,
 };
-enum { IRQ_S_SOFT = 1, IRQ_S_TIMER = 5, IRQ_S_EXT = 9 };
+enum { IRQ_S_SOFT = 1, IRQ_S_TIMER = 5, IRQ_S_EXT = 9, IRQ_PMU_OVF = 13 };
 enum { EXC_LOAD_PAGE_FAULT = 13 };
 /* Integer registers by ABI name. */
 enum { X_A0 = 10, X_A1, X_A2, X_A3, X_A4, X_A5, X_A6, X_A7 };
@@ -38,6 +39,7 @@ enum {
 
 /* In riscv_vcpu.isa beside enum rv_ext: extensions that the engine need not know of. */
 #define RISCV_EXT_SSAIA 62
+#define RISCV_EXT_SMSTATEEN 61
 
 /* Things another thread wants a vCPU to do before it enters the guest again. */
 enum {
@@ -57,6 +59,12 @@ struct riscv_sta {
 };
 
 #define SBI_PMU_FW_COUNTERS 32
+
+/* One SBI firmware feature (sbi_fwft.c). */
+struct riscv_fwft {
+	u64 flags, value;
+	bool enabled;
+};
 
 struct riscv_pmu;
 
@@ -79,6 +87,7 @@ struct riscv_vcpu {
 
 	u8 sbi_status[KVM_RISCV_SBI_EXT_MAX];
 	struct riscv_sta sta;
+	struct riscv_fwft misaligned_deleg;
 	struct riscv_pmu *pmu;
 	struct riscv_vcpu_aia aia;
 };
@@ -130,6 +139,8 @@ static inline bool riscv_vcpu_stopped(const struct riscv_vcpu *v)
 }
 /* mp_lock held. */
 void riscv_power_off_locked(struct riscv_vcpu *v);
+/* At its next entry v starts anew at pc, with its id and a1. Its mp_lock held. */
+void riscv_request_start_locked(struct riscv_vcpu *v, u64 pc, u64 a1);
 /* Carries out a pending start. vcpu->mutex held, the hart does not run. */
 void riscv_vcpu_settle(struct riscv_vcpu *v);
 /* Sleeps until an interrupt, the timer, or a signal; the run loop sees the latter. */

@@ -28,6 +28,9 @@ static const struct {
 	{ KVM_RISCV_SBI_EXT_VENDOR, &sbi_ext_vendor },
 	{ KVM_RISCV_SBI_EXT_DBCN, &sbi_ext_dbcn },
 	{ KVM_RISCV_SBI_EXT_STA, &sbi_ext_sta },
+	{ KVM_RISCV_SBI_EXT_SUSP, &sbi_ext_susp },
+	{ KVM_RISCV_SBI_EXT_FWFT, &sbi_ext_fwft },
+	{ KVM_RISCV_SBI_EXT_MPXY, &sbi_ext_mpxy },
 };
 
 void sbi_vcpu_init(struct riscv_vcpu *v)

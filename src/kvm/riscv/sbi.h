@@ -16,9 +16,10 @@ enum {
 	SBI_ERR_INVALID_PARAM = -3, SBI_ERR_DENIED = -4, SBI_ERR_INVALID_ADDRESS = -5,
 	SBI_ERR_ALREADY_AVAILABLE = -6, SBI_ERR_ALREADY_STARTED = -7,
 	SBI_ERR_ALREADY_STOPPED = -8, SBI_ERR_NO_SHMEM = -9,
+	SBI_ERR_DENIED_LOCKED = -14,
 };
 
-/* Extension ids (SBI specification 2.0). */
+/* Extension ids (SBI specification 3.0). */
 enum {
 	SBI_V01_SET_TIMER = 0, SBI_V01_CONSOLE_PUTCHAR, SBI_V01_CONSOLE_GETCHAR,
 	SBI_V01_CLEAR_IPI, SBI_V01_SEND_IPI, SBI_V01_REMOTE_FENCE_I,
@@ -29,7 +30,8 @@ enum {
 	SBI_ID_VENDOR = 0x09000000, SBI_ID_VENDOR_LAST = 0x09ffffff,
 	SBI_ID_TIME = 0x54494d45, SBI_ID_IPI = 0x735049, SBI_ID_RFENCE = 0x52464e43,
 	SBI_ID_HSM = 0x48534d, SBI_ID_SRST = 0x53525354, SBI_ID_PMU = 0x504d55,
-	SBI_ID_DBCN = 0x4442434e, SBI_ID_STA = 0x535441,
+	SBI_ID_DBCN = 0x4442434e, SBI_ID_STA = 0x535441, SBI_ID_SUSP = 0x53555350,
+	SBI_ID_FWFT = 0x46574654, SBI_ID_MPXY = 0x4d505859,
 };
 
 /* Firmware events that we count (SBI specification, PMU extension). */
@@ -65,7 +67,7 @@ struct sbi_ext {
 
 extern const struct sbi_ext sbi_ext_v01, sbi_ext_base, sbi_ext_time, sbi_ext_ipi,
 	sbi_ext_rfence, sbi_ext_srst, sbi_ext_hsm, sbi_ext_pmu, sbi_ext_dbcn, sbi_ext_sta,
-	sbi_ext_experimental, sbi_ext_vendor;
+	sbi_ext_susp, sbi_ext_fwft, sbi_ext_mpxy, sbi_ext_experimental, sbi_ext_vendor;
 
 /* sbi.c */
 enum sbi_outcome sbi_ecall(struct riscv_vcpu *v);
@@ -90,8 +92,17 @@ u64 sbi_remote_fence(struct riscv_vcpu *v, u64 base, u64 mask, enum sbi_fence ki
 /* sbi_pmu.c */
 void sbi_pmu_count(struct riscv_vcpu *v, unsigned int fw_event);
 void sbi_pmu_reset(struct riscv_vcpu *v);
+/* A stop of the hart's that the PMU set is reached. In the guest's run. */
+void sbi_pmu_overflow(struct riscv_vcpu *v);
 /* A counter that the guest reads by its CSR; false: there is none. In the guest's run. */
 bool sbi_pmu_read_csr(struct riscv_vcpu *v, unsigned int csr, u64 *val);
+
+/* sbi_fwft.c */
+void sbi_fwft_reset(struct riscv_vcpu *v);
+int sbi_fwft_set_reg(struct riscv_vcpu *v, u64 num, u64 val);
+int sbi_fwft_get_reg(struct riscv_vcpu *v, u64 num, u64 *val);
+/* Registers that exist: 0 to this minus one. */
+#define SBI_FWFT_REGS 3
 
 /* sbi_sta.c */
 void sbi_sta_init(struct riscv_vcpu *v);

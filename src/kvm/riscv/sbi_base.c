@@ -7,9 +7,9 @@
 enum { GET_SPEC_VERSION, GET_IMP_ID, GET_IMP_VERSION, PROBE, GET_MVENDORID, GET_MARCHID,
        GET_MIMPID };
 
-#define SPEC_VERSION (2 << 24)		/* 2.0 */
+#define SPEC_VERSION (3 << 24)		/* 3.0 */
 #define IMP_ID_KVM 3
-#define IMP_VERSION 0x060c00		/* the kernel whose KVM this behaves as: 6.12 */
+#define IMP_VERSION 0x070000		/* the kernel whose SBI this is: 7.0 */
 
 static enum sbi_outcome base_handler(struct riscv_vcpu *v, struct sbi_ret *ret)
 {

@@ -23,9 +23,7 @@ static s64 hart_start(struct riscv_vcpu *v)
 	target = to_riscv(vcpu);
 	sv_spin_lock(&target->mp_lock);
 	if (riscv_vcpu_stopped(target)) {
-		target->reset_pc = vcpu_x(v, X_A1);
-		target->reset_a1 = vcpu_x(v, X_A2);
-		riscv_make_request(target, REQ_RESET);
+		riscv_request_start_locked(target, vcpu_x(v, X_A1), vcpu_x(v, X_A2));
 		WRITE_ONCE(target->mp_state, KVM_MP_STATE_RUNNABLE);
 	} else {
 		err = SBI_ERR_ALREADY_AVAILABLE;

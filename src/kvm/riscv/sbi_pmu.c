@@ -9,7 +9,13 @@
  *
  * A hardware counter counts instructions or cycles, which are the same here. It is read by
  * its CSR, which does not exist before the counter is configured. It stands still as a value,
- * and runs as the distance of instret to where it was started.
+ * and runs as the distance of the hart's count to where it was started; which of the hart's
+ * counts (all, S mode, U mode) is what the guest did not inhibit.
+ *
+ * Overflow (Sscofpmf). The hart is told where the next running counter wraps to 0, and stops
+ * exactly there: the counter's bit in scountovf is set, interrupt 13 becomes pending before the
+ * next instruction, the counter goes on from 0. The bit goes when the counter is started
+ * again or given back; the interrupt is cleared by the guest, in sip.
  *
  * A firmware counter counts what the SBI implementation did for the hart: timers set, IPIs
  * and fences sent and received. Counting may happen in another vCPU's thread (an IPI
@@ -23,8 +29,10 @@
 
 enum {
 	NUM_COUNTERS, COUNTER_INFO, CFG_MATCH, START, STOP, FW_READ, FW_READ_HI, SET_SNAPSHOT,
+	EVENT_INFO,
 };
-enum { CFG_SKIP_MATCH = 1, CFG_CLEAR_VALUE = 2, CFG_AUTO_START = 4, CFG_KNOWN = 0xff };
+enum { CFG_SKIP_MATCH = 1, CFG_CLEAR_VALUE = 2, CFG_AUTO_START = 4, CFG_INHIBIT_U = 0x20,
+       CFG_INHIBIT_S = 0x40, CFG_KNOWN = 0xff };
 enum { START_SET_INIT = 1, START_INIT_SNAPSHOT = 2, START_KNOWN = 3 };
 enum { STOP_RESET = 1, STOP_TAKE_SNAPSHOT = 2, STOP_KNOWN = 3 };
 #define EVENT_TYPE(e) (((e) >> 16) & 0xf)
@@ -40,7 +48,15 @@ enum { HW_CPU_CYCLES = 1, HW_INSTRUCTIONS = 2 };
 #define FIRST_FW (FIRST_HW + NR_HW)
 #define NR_COUNTERS (FIRST_FW + SBI_PMU_FW_COUNTERS)
 #define COUNTERS_MASK ((BIT(NR_COUNTERS) - 1) & ~(BIT(FIRST_HW) - 1))
-enum { CSR_CYCLE = 0xc00, CSR_INSTRET = 0xc02 };
+enum { CSR_CYCLE = 0xc00, CSR_INSTRET = 0xc02, CSR_SCOUNTOVF = 0xda0 };
+#define COUNTS_NOTHING RV_COUNTS
+
+/* One event of function EVENT_INFO. */
+struct event_info {
+	u32 event, supported;
+	u64 data;
+};
+#define EVENT_INFO_MAX (1u << 18)	/* events in one call: what the kernel has memory for */
 
 /* The snapshot's page (SBI specification 2.0, PMU extension). */
 #define SNAPSHOT_OVERFLOW 0
@@ -48,9 +64,11 @@ enum { CSR_CYCLE = 0xc00, CSR_INSTRET = 0xc02 };
 
 struct counter {
 	u64 value;
-	u64 from;		/* hardware, started: instret when value was right */
+	u64 from;		/* hardware, started: the hart's count when value was right */
 	u32 event;		/* NO_EVENT: free */
 	u32 started;
+	u8 which;		/* enum rv_count, COUNTS_NOTHING */
+	bool overflown;
 };
 
 struct riscv_pmu {
@@ -74,6 +92,40 @@ void sbi_pmu_count(struct riscv_vcpu *v, unsigned int fw_event)
 			__atomic_fetch_add(&pmu->c[i].value, 1, __ATOMIC_RELAXED);
 }
 
+/* What the hart has counted of what c counts. */
+static u64 hart_count(const struct riscv_vcpu *v, const struct counter *c)
+{
+	return c->which == COUNTS_NOTHING ? 0 : rv_hart_get_count(v->hart, c->which);
+}
+
+static u64 counter_read(const struct riscv_vcpu *v, unsigned int idx)
+{
+	const struct counter *c = &v->pmu->c[idx];
+	u64 value = READ_ONCE(c->value);
+
+	if (!is_fw(idx) && c->started)
+		value += hart_count(v, c) - c->from;
+	return value;
+}
+
+/* Tells the hart where the next counters wrap. One that reads 0 has 2^64 to go: never. */
+static void rearm(struct riscv_vcpu *v)
+{
+	for (unsigned int which = 0; which < RV_COUNTS; which++) {
+		u64 left = RV_NO_STOP, now = rv_hart_get_count(v->hart, which);
+
+		for (unsigned int i = FIRST_HW; i < FIRST_FW; i++) {
+			const struct counter *c = &v->pmu->c[i];
+			u64 value = counter_read(v, i);
+
+			if (c->started && c->which == which && value)
+				left = min(left, -value);
+		}
+		rv_hart_set_count_stop(v->hart, which,
+				       left >= RV_NO_STOP - now ? RV_NO_STOP : now + left);
+	}
+}
+
 static void counters_clear(struct riscv_pmu *pmu)
 {
 	pmu->snapshot = INVALID_GPA;
@@ -81,13 +133,16 @@ static void counters_clear(struct riscv_pmu *pmu)
 		WRITE_ONCE(pmu->c[i].started, 0);
 		WRITE_ONCE(pmu->c[i].event, NO_EVENT);
 		WRITE_ONCE(pmu->c[i].value, 0);
+		pmu->c[i].overflown = false;
 	}
 }
 
 void sbi_pmu_reset(struct riscv_vcpu *v)
 {
-	if (v->pmu)
-		counters_clear(v->pmu);
+	if (!v->pmu)
+		return;
+	counters_clear(v->pmu);
+	rearm(v);
 }
 
 /* The counters exist from the first configuration on. */
@@ -112,22 +167,13 @@ static u64 counters(u64 base, u64 mask)
 	return mask << base;
 }
 
-static u64 counter_read(const struct riscv_vcpu *v, unsigned int idx)
-{
-	const struct counter *c = &v->pmu->c[idx];
-	u64 value = READ_ONCE(c->value);
-
-	if (!is_fw(idx) && c->started)
-		value += rv_hart_get_instret(v->hart) - c->from;
-	return value;
-}
-
 static void counter_start(struct riscv_vcpu *v, unsigned int idx)
 {
 	struct counter *c = &v->pmu->c[idx];
 
-	c->from = rv_hart_get_instret(v->hart);
+	c->from = hart_count(v, c);
 	WRITE_ONCE(c->started, 1);
+	rearm(v);
 }
 
 static void counter_stop(struct riscv_vcpu *v, unsigned int idx)
@@ -137,12 +183,43 @@ static void counter_stop(struct riscv_vcpu *v, unsigned int idx)
 	if (!is_fw(idx))
 		c->value = counter_read(v, idx);
 	WRITE_ONCE(c->started, 0);
+	rearm(v);
+}
+
+void sbi_pmu_overflow(struct riscv_vcpu *v)
+{
+	for (unsigned int i = FIRST_HW; v->pmu && i < FIRST_FW; i++) {
+		struct counter *c = &v->pmu->c[i];
+
+		/* What reads 0 and has moved since it was started has wrapped just now. */
+		if (!c->started || counter_read(v, i) || c->from == hart_count(v, c))
+			continue;
+		c->overflown = true;
+		rv_hart_set_irq(v->hart, IRQ_PMU_OVF, true);
+	}
+	if (v->pmu)
+		rearm(v);
+}
+
+/* The overflown ones of these counters, as bits. */
+static u64 overflown(const struct riscv_vcpu *v, u64 set)
+{
+	u64 mask = 0;
+
+	for (unsigned int i = FIRST_HW; v->pmu && i < FIRST_FW; i++)
+		if ((set & BIT(i)) && v->pmu->c[i].overflown)
+			mask |= BIT(i);
+	return mask;
 }
 
 bool sbi_pmu_read_csr(struct riscv_vcpu *v, unsigned int csr, u64 *val)
 {
 	unsigned int idx = csr - CSR_CYCLE;
 
+	if (csr == CSR_SCOUNTOVF) {
+		*val = overflown(v, ~0ull);
+		return true;
+	}
 	if (csr == CSR_CYCLE || csr == CSR_INSTRET) {
 		*val = rv_hart_get_instret(v->hart);
 		return true;
@@ -162,6 +239,20 @@ static bool event_known(u64 event)
 		return EVENT_CODE(event) < SBI_FW_MAX;
 	default:
 		return false;
+	}
+}
+
+static u8 what_counts(u64 flags)
+{
+	switch (flags & (CFG_INHIBIT_U | CFG_INHIBIT_S)) {
+	case 0:
+		return RV_COUNT_ALL;
+	case CFG_INHIBIT_U:
+		return RV_COUNT_S;
+	case CFG_INHIBIT_S:
+		return RV_COUNT_U;
+	default:
+		return COUNTS_NOTHING;
 	}
 }
 
@@ -192,11 +283,13 @@ static s64 cfg_match(struct riscv_vcpu *v, u64 *out)
 				break;
 		if (idx == NR_COUNTERS)
 			return SBI_ERR_NOT_SUPPORTED;
+		pmu->c[idx].which = what_counts(flags);
 		WRITE_ONCE(pmu->c[idx].event, EVENT_CODE(event));
 	}
 	if (flags & CFG_CLEAR_VALUE) {
 		WRITE_ONCE(pmu->c[idx].value, 0);
-		pmu->c[idx].from = rv_hart_get_instret(v->hart);
+		pmu->c[idx].from = hart_count(v, &pmu->c[idx]);
+		rearm(v);
 	}
 	if ((flags & CFG_AUTO_START) && !pmu->c[idx].started)
 		counter_start(v, idx);
@@ -240,6 +333,7 @@ static s64 pmu_start(struct riscv_vcpu *v)
 			err = SBI_ERR_INVALID_PARAM;
 			continue;
 		}
+		c->overflown = false;
 		if (c->started) {
 			err = SBI_ERR_ALREADY_STARTED;
 			continue;
@@ -255,12 +349,12 @@ static s64 pmu_start(struct riscv_vcpu *v)
 	return err;
 }
 
-/* Nothing here overflows by itself: the mask of overflown counters is 0. */
+/* The mask is of those among the stopped ones; what was given back is not in it any more. */
 static s64 take_snapshot(struct riscv_vcpu *v, u64 base, u64 set)
 {
-	u64 zero = 0, at = v->pmu->snapshot, value;
+	u64 mask = overflown(v, set) >> base, at = v->pmu->snapshot, value;
 
-	if (kvm_write_guest(v->vcpu.kvm, at + SNAPSHOT_OVERFLOW, &zero, sizeof(zero)))
+	if (kvm_write_guest(v->vcpu.kvm, at + SNAPSHOT_OVERFLOW, &mask, sizeof(mask)))
 		return SBI_ERR_FAILURE;
 	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
 		if (!(set & BIT(i)))
@@ -297,8 +391,10 @@ static s64 pmu_stop(struct riscv_vcpu *v)
 			counter_stop(v, i);
 		else
 			err = SBI_ERR_ALREADY_STOPPED;
-		if (flags & STOP_RESET)
+		if (flags & STOP_RESET) {
 			WRITE_ONCE(c->event, NO_EVENT);
+			c->overflown = false;
+		}
 	}
 	if ((flags & STOP_TAKE_SNAPSHOT) && configured) {
 		snap = take_snapshot(v, base, configured);
@@ -348,6 +444,28 @@ static s64 set_snapshot(struct riscv_vcpu *v)
 	return 0;
 }
 
+/* For each event of a table in the guest's memory: is there a counter for it? */
+static s64 event_info(struct riscv_vcpu *v)
+{
+	u64 at = vcpu_x(v, X_A0), hi = vcpu_x(v, X_A1), n = vcpu_x(v, X_A2);
+	struct event_info e;
+
+	if (vcpu_x(v, X_A3) || !IS_ALIGNED(at, sizeof(e)) || !n)
+		return SBI_ERR_INVALID_PARAM;
+	if (hi)
+		return SBI_ERR_INVALID_ADDRESS;
+	if (n > EVENT_INFO_MAX)
+		return SBI_ERR_FAILURE;
+	for (; n; n--, at += sizeof(e)) {
+		if (kvm_read_guest(v->vcpu.kvm, at, &e, sizeof(e)))
+			return SBI_ERR_INVALID_ADDRESS;
+		e.supported = !(e.event >> 20) && event_known(e.event);
+		if (kvm_write_guest(v->vcpu.kvm, at, &e, sizeof(e)))
+			return SBI_ERR_INVALID_ADDRESS;
+	}
+	return 0;
+}
+
 static enum sbi_outcome pmu_handler(struct riscv_vcpu *v, struct sbi_ret *ret)
 {
 	u64 idx = vcpu_x(v, X_A0);
@@ -361,6 +479,7 @@ static enum sbi_outcome pmu_handler(struct riscv_vcpu *v, struct sbi_ret *ret)
 	case FW_READ: ret->err = fw_read(v, idx, &ret->val); break;
 	case FW_READ_HI: break;		/* the upper half of a 64-bit value on RV32 */
 	case SET_SNAPSHOT: ret->err = set_snapshot(v); break;
+	case EVENT_INFO: ret->err = event_info(v); break;
 	default: ret->err = SBI_ERR_NOT_SUPPORTED; break;
 	}
 	return SBI_DONE;

@@ -57,14 +57,29 @@ static bool mmio_write(void *owner, u64 gpa, unsigned int len, u64 data)
 	return true;
 }
 
-/* Counters and the AIA's; everything else that the engine lacks does not exist. */
+/*
+ * Smstateen: sstateen0 to sstateen3. They gate state from U mode that no hart of ours has
+ * (Zfinx, Zcmt, custom state), so every bit of them is read-only zero.
+ */
+static bool stateen_access(const struct riscv_vcpu *v, unsigned int csr, u64 *old)
+{
+	*old = 0;
+	return csr >= CSR_SSTATEEN0 && csr < CSR_SSTATEEN0 + 4 && (v->isa & BIT(RISCV_EXT_SMSTATEEN));
+}
+
+/* Counters, Smstateen's and the AIA's; all else that the engine lacks does not exist. */
 static bool csr_access(void *owner, unsigned int csr, enum rv_csr_op op, u64 val, u64 *old)
 {
 	return (op == RV_CSR_READ && sbi_pmu_read_csr(owner, csr, old)) ||
-	       aia_csr_access(owner, csr, op, val, old);
+	       stateen_access(owner, csr, old) || aia_csr_access(owner, csr, op, val, old);
 }
 
-static const struct rv_csr_ops csr_ops = { .access = csr_access };
+static void count_reached(void *owner)
+{
+	sbi_pmu_overflow(owner);
+}
+
+static const struct rv_csr_ops csr_ops = { .access = csr_access, .count_reached = count_reached };
 static const struct cpu_phys_ops phys_ops = {
 	.resolve = resolve, .mmio_read = mmio_read, .mmio_write = mmio_write,
 };
@@ -80,8 +95,11 @@ static void vcpu_reset(struct riscv_vcpu *v, u64 pc, u64 a0, u64 a1)
 	rv_hart_set_pc(v->hart, pc);
 	rv_hart_set_x(v->hart, X_A0, a0);
 	rv_hart_set_x(v->hart, X_A1, a1);
+	/* What an exit would have answered belonged to the life before. */
+	v->mmio_pending = v->sbi_pending = false;
 	sbi_pmu_reset(v);
 	sbi_sta_reset(v);
+	sbi_fwft_reset(v);
 	aia_vcpu_reset(v);
 }
 
@@ -95,7 +113,7 @@ int riscv_vcpu_create(struct kvm *kvm, u32 id, struct kvm_vcpu **out)
 	if (!v)
 		return -ENOMEM;
 	cfg.owner = v;
-	v->isa = RV_EXT_ALL | BIT(RISCV_EXT_SSAIA);
+	v->isa = RV_EXT_ALL | BIT(RISCV_EXT_SSAIA) | BIT(RISCV_EXT_SMSTATEEN);
 	v->hart = rv_hart_create(&cfg);
 	if (!v->hart) {
 		sv_free(v);
@@ -105,6 +123,7 @@ int riscv_vcpu_create(struct kvm *kvm, u32 id, struct kvm_vcpu **out)
 	v->mp_state = KVM_MP_STATE_RUNNABLE;
 	v->requests = REQ_TIME;
 	sbi_sta_init(v);
+	v->misaligned_deleg.enabled = true;
 	sbi_vcpu_init(v);
 	aia_vcpu_init(v);
 	vcpu_reset(v, 0, 0, 0);
@@ -170,6 +189,13 @@ void riscv_power_off_locked(struct riscv_vcpu *v)
 {
 	WRITE_ONCE(v->mp_state, KVM_MP_STATE_STOPPED);
 	riscv_make_request(v, REQ_STOPPED);
+}
+
+void riscv_request_start_locked(struct riscv_vcpu *v, u64 pc, u64 a1)
+{
+	v->reset_pc = pc;
+	v->reset_a1 = a1;
+	riscv_make_request(v, REQ_RESET);
 }
 
 int riscv_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *s)

@@ -51,6 +51,8 @@ static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
 	EXT(SVINVAL, RV_EXT_SVINVAL, false, 0),
 	EXT(SVNAPOT, RV_EXT_SVNAPOT, false, 0),
 	EXT(SSAIA, RISCV_EXT_SSAIA, true, 0),
+	EXT(SMSTATEEN, RISCV_EXT_SMSTATEEN, true, 0),
+	EXT(SSCOFPMF, RV_EXT_SSCOFPMF, false, 0),
 	EXT(ZIHINTPAUSE, RV_EXT_ZIHINTPAUSE, false, 0),
 	EXT(ZIHINTNTL, ALWAYS, false, 0),	/* hints, which do nothing */
 	EXT(ZIHPM, ALWAYS, false, 0),		/* through SBI PMU */
@@ -244,6 +246,8 @@ static u64 list_core(struct riscv_vcpu *v, u64 *ids)
 
 /* csr */
 
+#define NR_SMSTATEEN (sizeof(struct kvm_riscv_smstateen_csr) / 8)
+
 static const u16 csr_table[] = {
 	[KVM_REG_RISCV_CSR_REG(sstatus)] = CSR_SSTATUS,
 	[KVM_REG_RISCV_CSR_REG(sie)] = CSR_SIE,
@@ -259,13 +263,13 @@ static const u16 csr_table[] = {
 };
 
 /* The subtypes' errors as the kernel has them: AIA without Ssaia ENOENT, Smstateen EINVAL. */
-static int csr_subtype(u64 num)
+static int csr_subtype(const struct riscv_vcpu *v, u64 num)
 {
 	switch (SUBTYPE(num)) {
 	case KVM_REG_RISCV_CSR_GENERAL:
 		return INDEX(num) < ARRAY_SIZE(csr_table) ? 0 : -ENOENT;
 	case KVM_REG_RISCV_CSR_SMSTATEEN:
-		return -EINVAL;
+		return has_ext(v, RISCV_EXT_SMSTATEEN) && INDEX(num) < NR_SMSTATEEN ? 0 : -EINVAL;
 	default:
 		return -ENOENT;
 	}
@@ -277,12 +281,12 @@ static int get_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
 
 	if (SUBTYPE(num) == KVM_REG_RISCV_CSR_AIA)
 		return aia_get_csr(v, INDEX(num), val);
-	err = csr_subtype(num);
-	if (err)
-		return err;
+	err = csr_subtype(v, num);
+	if (err || SUBTYPE(num) == KVM_REG_RISCV_CSR_SMSTATEEN)
+		return err;		/* sstateen0 is 0: see vcpu.c */
 	err = rv_hart_get_csr(v->hart, csr_table[INDEX(num)], val);
 	if (csr_table[INDEX(num)] == CSR_SIP)
-		*val &= BIT(IRQ_S_SOFT) | BIT(IRQ_S_EXT);
+		*val &= BIT(IRQ_S_SOFT) | BIT(IRQ_S_EXT) | BIT(IRQ_PMU_OVF);
 	return err;
 }
 
@@ -292,10 +296,11 @@ static int set_csr(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 
 	if (SUBTYPE(num) == KVM_REG_RISCV_CSR_AIA)
 		return aia_set_csr(v, INDEX(num), val);
-	err = csr_subtype(num);
-	if (err)
+	err = csr_subtype(v, num);
+	if (err || SUBTYPE(num) == KVM_REG_RISCV_CSR_SMSTATEEN)
 		return err;
 	if (csr_table[INDEX(num)] == CSR_SIP) {
+		rv_hart_set_irq(v->hart, IRQ_PMU_OVF, val & BIT(IRQ_PMU_OVF));
 		rv_hart_set_irq(v->hart, IRQ_S_SOFT, val & BIT(IRQ_S_SOFT));
 		rv_hart_set_irq(v->hart, IRQ_S_EXT, val & BIT(IRQ_S_EXT));
 		return 0;
@@ -312,6 +317,9 @@ static u64 list_csr(struct riscv_vcpu *v, u64 *ids)
 	for (u64 i = 0; !aia_get_csr(v, i, &val); i++, n++)
 		if (ids)
 			ids[n] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_AIA, i);
+	for (u64 i = 0; has_ext(v, RISCV_EXT_SMSTATEEN) && i < NR_SMSTATEEN; i++, n++)
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_SMSTATEEN, i);
 	return n;
 }
 
@@ -580,25 +588,41 @@ static u64 list_sbi_ext(struct riscv_vcpu *v, u64 *ids)
 
 static int get_sbi_state(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
 {
-	if (SUBTYPE(num) != KVM_REG_RISCV_SBI_STA)
+	switch (SUBTYPE(num)) {
+	case KVM_REG_RISCV_SBI_STA:
+		return sbi_sta_get_reg(v, INDEX(num), val);
+	case KVM_REG_RISCV_SBI_FWFT:
+		return sbi_fwft_get_reg(v, INDEX(num), val);
+	default:
 		return -EINVAL;
-	return sbi_sta_get_reg(v, INDEX(num), val);
+	}
 }
 
 static int set_sbi_state(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 {
-	if (SUBTYPE(num) != KVM_REG_RISCV_SBI_STA)
+	switch (SUBTYPE(num)) {
+	case KVM_REG_RISCV_SBI_STA:
+		return sbi_sta_set_reg(v, INDEX(num), val);
+	case KVM_REG_RISCV_SBI_FWFT:
+		return sbi_fwft_set_reg(v, INDEX(num), val);
+	default:
 		return -EINVAL;
-	return sbi_sta_set_reg(v, INDEX(num), val);
+	}
 }
 
 static u64 list_sbi_state(struct riscv_vcpu *v, u64 *ids)
 {
-	if (v->sbi_status[KVM_RISCV_SBI_EXT_STA] != SBI_EXT_ENABLED)
-		return 0;
-	for (u64 i = 0; ids && i < 2; i++)
-		ids[i] = U64_ID(KVM_REG_RISCV_SBI_STATE | KVM_REG_RISCV_SBI_STA, i);
-	return 2;
+	bool sta = v->sbi_status[KVM_RISCV_SBI_EXT_STA] == SBI_EXT_ENABLED;
+	bool fwft = v->sbi_status[KVM_RISCV_SBI_EXT_FWFT] == SBI_EXT_ENABLED;
+	u64 n = 0;
+
+	for (u64 i = 0; sta && i < 2; i++, n++)
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_SBI_STATE | KVM_REG_RISCV_SBI_STA, i);
+	for (u64 i = 0; fwft && i < SBI_FWFT_REGS; i++, n++)
+		if (ids)
+			ids[n] = U64_ID(KVM_REG_RISCV_SBI_STATE | KVM_REG_RISCV_SBI_FWFT, i);
+	return n;
 }
 
 /* The types, in the order of the list. size 0: the type's functions look at it. */
