@@ -97,6 +97,17 @@ void plic_connect(struct plic *p, bool on)
 	sv_mutex_unlock(&p->lock);
 }
 
+bool plic_asserted(struct plic *p)
+{
+	bool high = false;
+
+	sv_mutex_lock(&p->lock);
+	for (unsigned int h = 0; h < p->nr_harts; h++)
+		high |= p->context[h].out;
+	sv_mutex_unlock(&p->lock);
+	return high;
+}
+
 void plic_set_level(struct plic *p, unsigned int source, bool level)
 {
 	u32 bit = 1u << (source % 32), *lv = &p->level[source / 32];

@@ -54,6 +54,8 @@ void plic_reset(struct plic *p);
  * not are driven; after disconnection set_output is not called and not running.
  */
 void plic_connect(struct plic *p, bool on);
+/* Is any hart's line high? */
+bool plic_asserted(struct plic *p);
 void plic_set_level(struct plic *p, unsigned int source, bool level);
 
 extern const struct mmio_ops plic_mmio_ops;

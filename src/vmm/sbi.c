@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SBI calls that KVM leaves to the VMM: the debug console (SBI 2.0, chapter 12) and the legacy
- * console calls (chapter 5). Their output and input are the UART's.
+ * SBI calls that KVM leaves to the VMM: the debug console (SBI 2.0, chapter 12), the legacy
+ * console calls (chapter 5), whose output and input are the UART's, and system suspend
+ * (chapter 13).
  */
 #include "softvirt/uapi/kvm.h"
 #include "softvirt/uapi/kvm_riscv.h"
@@ -10,6 +11,7 @@
 #define SBI_LEGACY_PUTCHAR	0x01
 #define SBI_LEGACY_GETCHAR	0x02
 #define SBI_EXT_DBCN		0x4442434e
+#define SBI_EXT_SUSP		0x53555350
 enum { DBCN_WRITE, DBCN_READ, DBCN_WRITE_BYTE };
 #define SBI_ERR_FAILED		-1
 #define SBI_ERR_NOT_SUPPORTED	-2
@@ -51,6 +53,31 @@ static void dbcn(struct vmm *vmm, const u64 *a, u64 function, u64 *error, u64 *v
 	}
 }
 
+/*
+ * KVM has checked the call: all other harts are stopped, this one will start anew. It sleeps
+ * here until something is to wake it. Its start takes an external interrupt away that came
+ * meanwhile; reading a register makes KVM carry the start out, and then the lines are driven
+ * once more.
+ */
+static void system_suspend(struct vcpu *vcpu)
+{
+	struct vmm *vmm = vcpu->vmm;
+	u64 pc;
+
+	sv_mutex_lock(&vmm->lock);
+	vmm->wake = false;
+	sv_mutex_unlock(&vmm->lock);
+	/* After that: a line that rises behind the look wakes us. */
+	if (!plic_asserted(&vmm->plic)) {
+		sv_mutex_lock(&vmm->lock);
+		while (!vmm->wake && !__atomic_load_n(&vmm->stop, __ATOMIC_ACQUIRE))
+			sv_cond_wait(&vmm->woken, &vmm->lock);
+		sv_mutex_unlock(&vmm->lock);
+	}
+	vmm_get_reg(vcpu, KVM_REG_RISCV_CORE | KVM_REG_RISCV_CORE_REG(regs.pc), &pc);
+	plic_connect(&vmm->plic, true);
+}
+
 void vcpu_sbi_exit(struct vcpu *vcpu)
 {
 	struct vmm *vmm = vcpu->vmm;
@@ -62,6 +89,10 @@ void vcpu_sbi_exit(struct vcpu *vcpu)
 	switch (run->riscv_sbi.extension_id) {
 	case SBI_EXT_DBCN:
 		dbcn(vmm, args, run->riscv_sbi.function_id, &error, &value);
+		break;
+	case SBI_EXT_SUSP:
+		system_suspend(vcpu);
+		error = 0;
 		break;
 	case SBI_LEGACY_PUTCHAR:
 		chardev_write(&vmm->console, &ch, 1);

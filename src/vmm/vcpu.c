@@ -123,9 +123,11 @@ int vmm_create_vm(struct vmm *vmm)
 			return vmm_report(err, "cannot create vCPU %u: %s; --smp %u has enough "
 					  "descriptors and memory", i, strerror(-err), max(i, 1u));
 		vmm->nr_vcpus++;
-		/* The SBI debug console is off until a VMM that serves it says so. */
+		/* The SBI's debug console and suspend are off until a VMM that serves them says so. */
 		vmm_set_reg(&vmm->vcpu[i], KVM_REG_RISCV_SBI_EXT | KVM_REG_RISCV_SBI_SINGLE |
 			    KVM_RISCV_SBI_EXT_DBCN, 1);
+		vmm_set_reg(&vmm->vcpu[i], KVM_REG_RISCV_SBI_EXT | KVM_REG_RISCV_SBI_SINGLE |
+			    KVM_RISCV_SBI_EXT_SUSP, 1);
 	}
 	plic_connect(&vmm->plic, true);
 	return 0;
@@ -184,6 +186,8 @@ void vmm_set_external_irq(void *opaque, unsigned int hart, bool level)
 
 	if (hart < vmm->nr_vcpus)
 		softvirt_ioctl(vmm->vcpu[hart].fd, KVM_INTERRUPT, &irq);
+	if (level)
+		vmm_wake(vmm);
 }
 
 /* --- exits ------------------------------------------------------------------------------ */
@@ -352,6 +356,7 @@ void vcpus_stop(struct vmm *vmm)
 	unsigned int i;
 
 	__atomic_store_n(&vmm->stop, true, __ATOMIC_RELEASE);
+	vmm_wake(vmm);
 	for (i = 0; i < vmm->nr_vcpus; i++) {
 		struct vcpu *vcpu = &vmm->vcpu[i];
 

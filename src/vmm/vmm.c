@@ -44,6 +44,14 @@ void vmm_request(struct vmm *vmm, enum vmm_action action, int status)
 	loop_stop(&vmm->loop);
 }
 
+void vmm_wake(struct vmm *vmm)
+{
+	sv_mutex_lock(&vmm->lock);
+	vmm->wake = true;
+	sv_cond_broadcast(&vmm->woken);
+	sv_mutex_unlock(&vmm->lock);
+}
+
 /* --- signals ---------------------------------------------------------------------------- */
 
 static void vmm_signal_set(sigset_t *set)
@@ -134,6 +142,9 @@ static void vmm_rtc_irq(void *opaque, bool level)
 	struct vmm *vmm = opaque;
 
 	plic_set_level(&vmm->plic, VMM_IRQ_RTC, level);
+	/* Also where the guest has masked what is not to wake it: it set the alarm. */
+	if (level)
+		vmm_wake(vmm);
 }
 
 static void vmm_pci_line(void *opaque, unsigned int line, bool level)
@@ -151,6 +162,7 @@ static size_t vmm_uart_room(void *opaque)
 static void vmm_uart_input(void *opaque, const u8 *data, size_t len)
 {
 	uart_input(opaque, data, len);
+	vmm_wake(container_of((struct uart *)opaque, struct vmm, uart));
 }
 
 static int vmm_init_platform(struct vmm *vmm)
@@ -411,6 +423,7 @@ static int vmm_init(struct vmm *vmm, const struct vmm_config *cfg)
 	vmm->kvm_fd = vmm->vm_fd = vmm->signals.fd = vmm->loop.epfd = -1;
 	sv_mutex_init(&vmm->lock);
 	sv_cond_init(&vmm->stopped);
+	sv_cond_init(&vmm->woken);
 	term_catch_crashes();
 	/* QEMU's place for the high window: above RAM, at a multiple of its size. */
 	vmm->pci_high_base = ALIGN_UP(VMM_RAM_BASE + cfg->memory, VMM_PCI_HIGH_SIZE);

@@ -7,7 +7,7 @@
  *
  * Threads: the main thread (signals, resets, the clock's alarm), one for each vCPU, two for
  * each console, one for each virtio device. Locks: each device's file says which it has. They
- * nest in this order: a virtio device's, the PCI host's, the PLIC's. vmm->lock stands alone.
+ * nest in this order: a virtio device's, the PCI host's, the PLIC's, vmm->lock.
  */
 #ifndef SV_VMM_VMM_H
 #define SV_VMM_VMM_H
@@ -126,6 +126,8 @@ struct vmm {
 	/* The lock covers what follows. */
 	struct sv_mutex lock;
 	struct sv_cond stopped;
+	struct sv_cond woken;	/* for the vCPU that has put the machine to sleep */
+	bool wake;		/* something has happened that ends the sleep */
 	unsigned int running;	/* vCPU threads inside of their loop */
 	enum vmm_action action;
 	int status;		/* the process's, if the action ends it */
@@ -160,6 +162,12 @@ int vcpus_start(struct vmm *vmm);
 void vcpus_stop(struct vmm *vmm);
 bool vcpus_wait(struct vmm *vmm, int timeout_ms);
 void vcpus_join(struct vmm *vmm);
+
+/*
+ * A suspended machine goes on: input came, the clock's alarm went off, an interrupt line rose.
+ * Any thread; takes vmm->lock and nothing else.
+ */
+void vmm_wake(struct vmm *vmm);
 
 /* --- sbi.c: calls that KVM leaves to the VMM -------------------------------------------- */
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 from vm import Failure, Terminal, check, check_equal, main
 
@@ -403,12 +404,43 @@ echo END
           seen.decode("utf-8", "replace")[-1000:])
 
 
+def suspend_sleeps_until_input(env):
+    """To RAM: nothing runs until something comes from the console; a signal still ends it."""
+    script = r"""
+echo BEGIN
+echo mem > /sys/power/state && echo woke
+nproc
+echo mem > /sys/power/state
+"""
+    def ticks(pid):
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+
+    t = Terminal([env.exe, "boot", "--kernel", env.kernel, "--initrd", env.payload("suspend", script),
+                  "--append", "loglevel=7 no_console_suspend", "--net", "none", "--smp", "2"])
+    try:
+        t.expect(r"^BEGIN$")
+        t.expect(r"CPU1: off")
+        time.sleep(1)
+        before = ticks(t.proc.pid)
+        time.sleep(2)
+        check(ticks(t.proc.pid) - before < 10, "it runs while it is suspended")
+        t.send("\n")
+        t.expect(r"^woke$")
+        t.expect(r"^2$")
+        t.expect(r"CPU1: off")
+        t.proc.send_signal(signal.SIGTERM)
+        check_equal(t.end(), 128 + signal.SIGTERM, "exit status")
+    finally:
+        t.close()
+
+
 CASES = [
     fetch, shell_on_1_vcpu, shell_on_4_vcpus, interactive_shell, leave_with_escape,
     signals_restore_the_terminal, stopping_and_continuing, a_crash_restores_the_terminal, disk_keeps_a_file_system,
     disks_carry_raw_data, a_full_disk_is_an_io_error, network_fetches_from_loopback,
     reset_starts_the_guest_again, a_panic_with_reset_is_survived, virtio_console_carries_output,
-    console_to_a_file, pipe_as_input,
+    console_to_a_file, pipe_as_input, suspend_sleeps_until_input,
 ]
 
 if __name__ == "__main__":
