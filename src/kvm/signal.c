@@ -200,8 +200,9 @@ bool kvm_signal_begin(struct kvm_vcpu *vcpu)
 {
 	u64 *word = kvm_rseq_word();
 
-	vcpu->was_scheduled = vcpu->keep_armed &&
-			      (word != vcpu->rseq_word || was_cleared(vcpu));
+	/* True stays true until somebody has taken note of it. */
+	vcpu->was_scheduled |= vcpu->keep_armed &&
+			       (word != vcpu->rseq_word || was_cleared(vcpu));
 	vcpu->rseq_word = word;
 	if (likely(word))
 		rseq_arm(word);

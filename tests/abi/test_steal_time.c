@@ -2,6 +2,7 @@
 /* Steal time: the SBI call STA and its registers */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -241,6 +242,50 @@ static void each_run_after_a_delay_shows_it(void **state)
 	abi_down(&a);
 }
 
+static void nothing(int sig)
+{
+}
+
+/*
+ * A program that has a signal handler gets EINTR at each preemption. What the guest is told
+ * keeps up all the same: here one that never leaves KVM_RUN otherwise.
+ */
+static void a_signal_handler_does_not_hide_delays(void **state)
+{
+	struct sigaction sa = { .sa_handler = nothing }, old;
+	cpu_set_t one, all;
+	struct shmem *s;
+	struct abi a;
+	pthread_t t;
+	u64 base, delay;
+
+	abi_up(&a);
+	s = (struct shmem *)(a.ram + 0x8000);
+	sigaction(SIGUSR1, &sa, &old);
+	sched_getaffinity(0, sizeof(all), &all);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	assert_return_code(sched_setaffinity(0, sizeof(one), &one), errno);
+	assert_int_equal(call(&a, SHMEM, 0, 0), 0);
+	base = run_delay();
+	stop = 0;
+	assert_int_equal(pthread_create(&t, NULL, hog, NULL), 0);
+	do {
+		/* 1: rdtime t1; bltu t1, s0, 1b */
+		abi_guest(&a, i_type(0x73, 2, T1, X0, 0xc01), 0xfe836ee3, DONE(T0));
+		abi_set(a.vcpu, REG_CORE(regs.s0), abi_reg(a.vcpu, REG_TIMER(time)) + 1000000);
+		abi_run_done(&a);
+		delay = run_delay() - base;
+	} while (delay < 100000000);
+	/* All but what came last. */
+	assert_true(s->steal >= delay / 2);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	sched_setaffinity(0, sizeof(all), &all);
+	sigaction(SIGUSR1, &old, NULL);
+	abi_down(&a);
+}
+
 static void memory_that_goes_away_turns_it_off_quietly(void **state)
 {
 	struct abi a;
@@ -284,6 +329,7 @@ int main(void)
 		cmocka_unit_test(reset_turns_it_off),
 		cmocka_unit_test(what_the_guest_sees_is_the_hosts_account),
 		cmocka_unit_test(each_run_after_a_delay_shows_it),
+		cmocka_unit_test(a_signal_handler_does_not_hide_delays),
 		cmocka_unit_test(memory_that_goes_away_turns_it_off_quietly),
 	};
 

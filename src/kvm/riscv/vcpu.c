@@ -452,8 +452,11 @@ static long run_loop(struct riscv_vcpu *v)
 			return ret;
 		if (v->signalled)
 			goto signalled;
-		if (kvm_signal_check(vcpu, NULL, &scheduled))
+		if (kvm_signal_check(vcpu, NULL, &scheduled)) {
+			/* The word is armed again: the next entry learns it from here. */
+			vcpu->was_scheduled |= scheduled;
 			goto signalled;
+		}
 		if (unlikely(sbi_sta_on(v)))
 			sta_look(v, false, scheduled);
 		if (dirty_ring_full(v))
