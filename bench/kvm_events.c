@@ -1,157 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * What events, memory slots, logs, steal time and many VMs cost. One JSON object.
+ * What events, memory slots, logs, steal time and many VMs cost.
  *
  * usage: kvm_events [ioeventfd|irqfd|dirty|slots|steal|many|all]
  *
- * Each part prints medians of several rounds. Parts that compare (steal) alternate their
+ * Each figure is a median of several rounds. Parts that compare (steal) alternate their
  * two sides and count the thread's CPU time, so that other load on the host cancels out.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <softvirt/softvirt.h>
-#include <softvirt/uapi/kvm_riscv.h>
-
-#define MEM_SIZE 0x10000ul
-#define MEM_BASE 0x80000000ul
-#define DEVICE 0x10000000ul
-#define DONE 0x20000000ul
-
-struct guest {
-	int vm, vcpu;
-	void *mem;
-	struct kvm_run *run;
-	size_t run_size;
-};
-
-static int kvm_fd;
-static void *shared_mem;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "bench/kvm_events: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static double clock_now(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static double now(void)
-{
-	return clock_now(CLOCK_MONOTONIC);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return v[n / 2];
-}
-
-static void *memory(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		die("mmap");
-	return p;
-}
-
-static void slot(int vm, uint32_t id, uint32_t flags, uint64_t gpa, uint64_t size, void *host)
-{
-	struct kvm_userspace_memory_region r = {
-		.slot = id, .flags = flags, .guest_phys_addr = gpa, .memory_size = size,
-		.userspace_addr = (uintptr_t)host,
-	};
-
-	if (softvirt_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r))
-		die("KVM_SET_USER_MEMORY_REGION");
-}
-
-#define CORE(name) (KVM_REG_RISCV | KVM_REG_SIZE_U64 | KVM_REG_RISCV_CORE | \
-		    KVM_REG_RISCV_CORE_REG(name))
-
-static void set_reg(int vcpu, uint64_t id, uint64_t v)
-{
-	struct kvm_one_reg reg = { .id = id, .addr = (uintptr_t)&v };
-
-	if (softvirt_ioctl(vcpu, KVM_SET_ONE_REG, &reg))
-		die("KVM_SET_ONE_REG");
-}
-
-static void vcpu_create(struct guest *g, unsigned int id)
-{
-	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
-
-	g->vcpu = softvirt_ioctl(g->vm, KVM_CREATE_VCPU, id);
-	if (g->vcpu < 0)
-		die("KVM_CREATE_VCPU");
-	g->run_size = (size_t)softvirt_ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	g->run = softvirt_mmap(NULL, g->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
-	if (g->run == MAP_FAILED)
-		die("mmap of the vCPU");
-	if (id && softvirt_ioctl(g->vcpu, KVM_SET_MP_STATE, &runnable))
-		die("KVM_SET_MP_STATE");
-	set_reg(g->vcpu, CORE(regs.pc), MEM_BASE);
-}
-
-static void guest_create(struct guest *g, const uint32_t *code, size_t size)
-{
-	g->mem = shared_mem ? shared_mem : memory(MEM_SIZE);
-	memcpy(g->mem, code, size);
-	g->vm = softvirt_ioctl(kvm_fd, KVM_CREATE_VM, 0);
-	if (g->vm < 0)
-		die("KVM_CREATE_VM");
-	slot(g->vm, 0, 0, MEM_BASE, MEM_SIZE, g->mem);
-	vcpu_create(g, 0);
-}
-
-static void guest_destroy(struct guest *g)
-{
-	munmap(g->run, g->run_size);
-	softvirt_close(g->vcpu);
-	softvirt_close(g->vm);
-	if (g->mem != shared_mem)
-		munmap(g->mem, MEM_SIZE);
-}
-
-static void run_to_mmio(const struct guest *g)
-{
-	int ret;
-
-	do
-		ret = softvirt_ioctl(g->vcpu, KVM_RUN, 0);
-	while (ret && errno == EINTR);
-	if (ret || g->run->exit_reason != KVM_EXIT_MMIO) {
-		fprintf(stderr, "bench/kvm_events: KVM_RUN ended with exit %u\n", g->run->exit_reason);
-		exit(1);
-	}
-}
+#include "vm.h"
 
 /* --- ioeventfd, irqfd -------------------------------------------------------------------- */
 
@@ -183,45 +48,141 @@ static void bench_ioeventfd(void)
 		run_to_mmio(&g);
 		ns[r] = (now() - t) / N * 1e9;
 		if (g.run->mmio.phys_addr != DONE || read(io.fd, &count, sizeof(count)) < 0 ||
-		    count != N) {
-			fprintf(stderr, "bench/kvm_events: the eventfd was not signalled %d times\n", N);
-			exit(1);
-		}
+		    count != N)
+			fail("the eventfd was not signalled %d times", N);
 	}
 	guest_destroy(&g);
 	close(io.fd);
-	printf("\"ioeventfd_ns\": %.1f", median(ns, ROUNDS));
+	bench_value("ioeventfd_ns", median(ns, ROUNDS), "ns", "a store to an ioeventfd");
 }
 
 /*
- * From the signal until the VM has taken it and looked up its route. How it then reaches a
- * guest is the irqchip's.
+ * From the write to the eventfd until the guest's handler has answered: irqfd, a route to an
+ * interrupt file (AIA), the vCPU, the handler's store to an ioeventfd, on which this waits.
  */
-static void bench_irqfd(void)
+static void aia_attr(int dev, uint32_t group, uint64_t attr, uint64_t value)
 {
-	enum { N = 2001 };
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct kvm_irqfd irq = { .fd = (uint32_t)fd, .gsi = 1 };
-	static double us[N];
-	struct guest g;
+	struct kvm_device_attr a = { .group = group, .attr = attr, .addr = (uintptr_t)&value };
+
+	if (softvirt_ioctl(dev, KVM_SET_DEVICE_ATTR, &a))
+		die("KVM_SET_DEVICE_ATTR");
+}
+
+#define IMSIC_BASE 0x28000000ul
+#define GSI 1
+
+static int aia_create(int vm)
+{
+	enum { EIDELIVERY = 0x70, EIE0 = 0xc0 };
+	struct kvm_create_device d = { .type = KVM_DEV_TYPE_RISCV_AIA };
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} routes = {
+		.head.nr = 1,
+		.entry = { .gsi = GSI, .type = KVM_IRQ_ROUTING_MSI,
+			   .u.msi = { .address_lo = IMSIC_BASE, .data = 1 } },
+	};
+
+	if (softvirt_ioctl(vm, KVM_CREATE_DEVICE, &d))
+		die("KVM_CREATE_DEVICE");
+	aia_attr((int)d.fd, KVM_DEV_RISCV_AIA_GRP_ADDR, KVM_DEV_RISCV_AIA_ADDR_IMSIC(0), IMSIC_BASE);
+	aia_attr((int)d.fd, KVM_DEV_RISCV_AIA_GRP_CTRL, KVM_DEV_RISCV_AIA_CTRL_INIT, 0);
+	aia_attr((int)d.fd, KVM_DEV_RISCV_AIA_GRP_IMSIC, EIDELIVERY, 1);
+	aia_attr((int)d.fd, KVM_DEV_RISCV_AIA_GRP_IMSIC, EIE0, ~0ull);
+	if (softvirt_ioctl(vm, KVM_SET_GSI_ROUTING, &routes))
+		die("KVM_SET_GSI_ROUTING");
+	return (int)d.fd;
+}
+
+static void *spin(void *arg)
+{
+	run_to_mmio(arg);
+	return NULL;
+}
+
+static void signal_fd(int fd)
+{
 	uint64_t one = 1;
 
-	guest_create(&g, notify_loop, sizeof(notify_loop));
-	if (fd < 0 || softvirt_ioctl(g.vm, KVM_IRQFD, &irq))
-		die("KVM_IRQFD");
-	for (int i = 0; i < N; i++) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		double t = now();
+	if (write(fd, &one, sizeof(one)) != sizeof(one))
+		die("eventfd");
+}
 
-		if (write(fd, &one, sizeof(one)) < 0)
-			die("eventfd");
-		while (poll(&p, 1, 0) == 1)
-			sched_yield();
-		us[i] = (now() - t) * 1e6;
+/* Medians of the rounds' medians and 99th percentiles. */
+static void irqfd_rounds(const uint32_t *code, size_t size, double *p50, double *p99)
+{
+	enum { ROUNDS = 5, N = 1000, HANDLER = 0x1000, NEXT = 0x800 };
+	/* csrrw a0, stopei, x0; lui t0, 0x10000; sw zero, 0(t0); ld t1, 0(a1); csrw stvec, t1; sret */
+	static const uint32_t handler[] = {
+		0x15c01573, 0x100002b7, 0x0002a023, 0x0005b303, 0x10531073, 0x10200073,
+	};
+	/* lui t0, 0x20000; sw zero, 0(t0) */
+	static const uint32_t end[] = { 0x200002b7, 0x0002a023 };
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), answer = eventfd(0, EFD_CLOEXEC), dev;
+	struct kvm_irqfd irq = { .fd = (uint32_t)fd, .gsi = GSI };
+	struct kvm_ioeventfd io = { .addr = DEVICE, .len = 4, .fd = answer };
+	double mid[ROUNDS], high[ROUNDS];
+	static double us[N];
+	struct guest g;
+	pthread_t t;
+	uint64_t count;
+
+	guest_create(&g, code, size);
+	memcpy((char *)g.mem + HANDLER, handler, sizeof(handler));
+	dev = aia_create(g.vm);
+	if (fd < 0 || answer < 0 || softvirt_ioctl(g.vm, KVM_IRQFD, &irq) ||
+	    softvirt_ioctl(g.vm, KVM_IOEVENTFD, &io))
+		die("KVM_IRQFD");
+	/* The handler takes its successor from memory. */
+	*(uint64_t *)((char *)g.mem + NEXT) = MEM_BASE + HANDLER;
+	set_reg(g.vcpu, CORE(regs.a1), MEM_BASE + NEXT);
+	set_reg(g.vcpu, CSR(stvec), MEM_BASE + HANDLER);
+	set_reg(g.vcpu, CSR(sie), 1 << 9);
+	set_reg(g.vcpu, CSR(sstatus), 2);
+	if (pthread_create(&t, NULL, spin, &g))
+		die("pthread_create");
+	for (int r = 0; r < ROUNDS; r++) {
+		for (int i = 0; i < N; i++) {
+			double from = now();
+
+			signal_fd(fd);
+			if (read(answer, &count, sizeof(count)) != sizeof(count))
+				die("eventfd");
+			us[i] = (now() - from) * 1e6;
+		}
+		mid[r] = median(us, N);
+		high[r] = percentile(us, N, 99);
 	}
+	/* Another handler, which ends the guest. */
+	memcpy((char *)g.mem + HANDLER + 0x1000, end, sizeof(end));
+	__atomic_store_n((uint64_t *)((char *)g.mem + NEXT), MEM_BASE + HANDLER + 0x1000,
+			 __ATOMIC_SEQ_CST);
+	signal_fd(fd);		/* sets the other handler */
+	if (read(answer, &count, sizeof(count)) != sizeof(count))
+		die("eventfd");
+	signal_fd(fd);
+	pthread_join(t, NULL);
 	guest_destroy(&g);
+	softvirt_close(dev);
 	close(fd);
-	printf("\"irqfd_us\": %.1f", median(us, N));
+	close(answer);
+	*p50 = median(mid, ROUNDS);
+	*p99 = median(high, ROUNDS);
+}
+
+static void bench_irqfd(void)
+{
+	static const uint32_t sleeps[] = { 0x10500073, 0xffdff06f };	/* 1: wfi; j 1b */
+	static const uint32_t spins[] = { 0x0000006f };			/* j . */
+	double p50, p99;
+
+	irqfd_rounds(sleeps, sizeof(sleeps), &p50, &p99);
+	bench_value("irqfd_asleep_us", p50, "us", "irqfd to a sleeping guest's answer");
+	bench_value("irqfd_asleep_p99_us", p99, "us", "  99th percentile");
+	irqfd_rounds(spins, sizeof(spins), &p50, &p99);
+	bench_value("irqfd_busy_us", p50, "us", "irqfd to a busy guest's answer");
+	bench_value("irqfd_busy_p99_us", p99, "us", "  99th percentile");
 }
 
 /* --- dirty logs -------------------------------------------------------------------------- */
@@ -280,11 +241,9 @@ static void bench_dirty(void)
 		dirty[r] = (now() - t) * 1e6;
 		for (uint64_t i = 0; i < pages / 64; i++)
 			set += (uint64_t)__builtin_popcountll(bits[i]);
-		if (set != pages) {
-			fprintf(stderr, "bench/kvm_events: %llu pages are dirty instead of %llu\n",
-				(unsigned long long)set, (unsigned long long)pages);
-			exit(1);
-		}
+		if (set != pages)
+			fail("%llu pages are dirty instead of %llu", (unsigned long long)set,
+			     (unsigned long long)pages);
 		t = now();
 		if (softvirt_ioctl(g.vm, KVM_GET_DIRTY_LOG, &log))
 			die("KVM_GET_DIRTY_LOG");
@@ -293,9 +252,11 @@ static void bench_dirty(void)
 	guest_destroy(&g);
 	munmap(mem, size);
 	munmap(bits, pages / 8);
-	printf("\"dirty_log_gib_all_us\": %.1f, \"dirty_log_gib_none_us\": %.1f, "
-	       "\"dirty_first_write_ns\": %.1f", median(dirty, ROUNDS), median(clean, ROUNDS),
-	       median(first, ROUNDS));
+	bench_value("dirty_log_gib_all_us", median(dirty, ROUNDS), "us",
+		    "dirty log of a GiB, all of it dirty");
+	bench_value("dirty_log_gib_none_us", median(clean, ROUNDS), "us",
+		    "dirty log of a GiB, nothing dirty");
+	bench_value("dirty_first_write_ns", median(first, ROUNDS), "ns", "first write to a logged page");
 }
 
 /* --- slots ------------------------------------------------------------------------------- */
@@ -304,11 +265,6 @@ static void bench_dirty(void)
 static const uint32_t spin_loop[] = {
 	0x00150513, 0x1005c303, 0xfe030ce3, 0x200002b7, 0x0002a023,
 };
-static void *spin(void *arg)
-{
-	run_to_mmio(arg);
-	return NULL;
-}
 
 static void bench_slots(void)
 {
@@ -344,7 +300,7 @@ static void bench_slots(void)
 	}
 	guest_destroy(&g[0]);
 	munmap(mem, MEM_SIZE);
-	printf("\"slot_change_us\": %.1f", median(us, N));
+	bench_value("slot_change_us", median(us, N), "us", "a slot change with four busy vCPUs");
 }
 
 /* --- steal time -------------------------------------------------------------------------- */
@@ -404,10 +360,11 @@ static double steal_overhead(const uint32_t *code, size_t size, uint64_t n)
 
 static void bench_steal(void)
 {
-	printf("\"steal_overhead_percent\": %.2f, ",
-	       steal_overhead(work_loop, sizeof(work_loop), 10000000));
-	printf("\"steal_exit_overhead_percent\": %.2f",
-	       steal_overhead(exit_loop, sizeof(exit_loop), 100000));
+	bench_value("steal_overhead_percent", steal_overhead(work_loop, sizeof(work_loop), 10000000),
+		    "%", "steal accounting on against off, arithmetic");
+	bench_value("steal_exit_overhead_percent",
+		    steal_overhead(exit_loop, sizeof(exit_loop), 100000), "%",
+		    "steal accounting on against off, exits");
 }
 
 /* --- a thousand VMs ---------------------------------------------------------------------- */
@@ -423,64 +380,56 @@ static double resident_kib(void)
 	return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1024;
 }
 
+enum { MANY = 1000 };
+
+static void many_round(double *create_us, double *kib_each)
+{
+	static struct guest g[MANY];
+	double kib = resident_kib(), t = now();
+
+	for (int i = 0; i < MANY; i++)
+		guest_create(&g[i], notify_loop, sizeof(notify_loop));
+	*create_us = (now() - t) / MANY * 1e6;
+	for (int i = 0; i < MANY; i++) {
+		run_to_mmio(&g[i]);
+		run_to_mmio(&g[i]);
+	}
+	*kib_each = (resident_kib() - kib) / MANY;
+	for (int i = 0; i < MANY; i++)
+		guest_destroy(&g[i]);
+}
+
 /* All of them share one piece of guest memory, so that what grows is theirs. */
 static void bench_many(void)
 {
-	enum { N = 1000 };
-	static struct guest g[N];
+	enum { ROUNDS = 5 };
+	double create[ROUNDS], kib[ROUNDS];
 	struct rlimit rl;
-	double t, create, kib;
+	struct guest g;
 
 	if (!getrlimit(RLIMIT_NOFILE, &rl)) {
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
 	shared_mem = memory(MEM_SIZE);
-	guest_create(&g[0], notify_loop, sizeof(notify_loop));
-	run_to_mmio(&g[0]);
-	guest_destroy(&g[0]);
-	kib = resident_kib();
-	t = now();
-	for (int i = 0; i < N; i++)
-		guest_create(&g[i], notify_loop, sizeof(notify_loop));
-	create = (now() - t) / N * 1e6;
-	for (int i = 0; i < N; i++) {
-		run_to_mmio(&g[i]);
-		run_to_mmio(&g[i]);
-	}
-	kib = (resident_kib() - kib) / N;
-	for (int i = 0; i < N; i++)
-		guest_destroy(&g[i]);
+	guest_create(&g, notify_loop, sizeof(notify_loop));
+	run_to_mmio(&g);
+	guest_destroy(&g);
+	for (int r = 0; r < ROUNDS; r++)
+		many_round(&create[r], &kib[r]);
 	munmap(shared_mem, MEM_SIZE);
 	shared_mem = NULL;
-	printf("\"many_create_us\": %.1f, \"many_kib_each\": %.1f", create, kib);
+	/* What later rounds find freed they use again: the first tells the memory. */
+	bench_value("many_create_us", median(create, ROUNDS), "us", "each of 1,000 VMs: VM, slot, vCPU");
+	bench_value("many_kib_each", kib[0], "KiB", "memory of each, beside guest memory");
 }
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*fn)(void);
-	} parts[] = { { "ioeventfd", bench_ioeventfd }, { "irqfd", bench_irqfd },
-		    { "dirty", bench_dirty }, { "slots", bench_slots }, { "steal", bench_steal },
-		    { "many", bench_many } };
-	const char *want = argc > 1 ? argv[1] : "all";
-	int done = 0;
+	static const struct bench_part parts[] = {
+		{ "ioeventfd", bench_ioeventfd }, { "irqfd", bench_irqfd }, { "dirty", bench_dirty },
+		{ "slots", bench_slots }, { "steal", bench_steal }, { "many", bench_many },
+	};
 
-	kvm_fd = softvirt_open("/dev/kvm-riscv64", O_RDWR | O_CLOEXEC);
-	if (kvm_fd < 0)
-		die("/dev/kvm-riscv64");
-	printf("{");
-	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
-		if (strcmp(want, "all") && strcmp(want, parts[i].name))
-			continue;
-		printf("%s", done++ ? ", " : "");
-		parts[i].fn();
-		fflush(stdout);
-	}
-	printf("}\n");
-	if (!done)
-		fprintf(stderr, "usage: kvm_events [ioeventfd|irqfd|dirty|slots|steal|many|all]\n");
-	softvirt_close(kvm_fd);
-	return done ? 0 : 2;
+	return bench_main(argc, argv, parts, ARRAY_SIZE(parts));
 }
