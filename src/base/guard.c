@@ -343,10 +343,11 @@ int sv_user_is_zero(const void *user_src, size_t n)
 {
 	const u8 *p = user_src;
 	struct sv_guard g;
-	int zero = 1;
+	int zero;
 
 	if (sv_guard_enter(&g))
 		return -EFAULT;
+	zero = 1;	/* not before: it would have to survive the jump */
 	for (size_t i = 0; i < n && zero; i++)
 		zero = *(const volatile u8 *)(p + i) == 0;
 	sv_guard_leave(&g);

@@ -195,6 +195,13 @@ static bool is_dma_buf(int fd)
 	return true;
 }
 
+/* The C library says of poll() that it only writes here. The compiler is to conclude nothing. */
+static const struct pollfd *readable(struct pollfd *fds)
+{
+	__asm__("" : "+r"(fds));
+	return fds;
+}
+
 static bool any_dma_buf(const struct pollfd *fds, nfds_t nfds)
 {
 	for (nfds_t i = 0; i < nfds; i++)
@@ -206,7 +213,7 @@ static bool any_dma_buf(const struct pollfd *fds, nfds_t nfds)
 /* What softvirt_ppoll and its like call comes back to us with descriptors that are no dma-bufs. */
 SV_EXPORT int poll(struct pollfd *fds, nfds_t nfds, int timeout)
 {
-	if (unlikely(any_dma_buf(fds, nfds)))
+	if (unlikely(any_dma_buf(readable(fds), nfds)))
 		return softvirt_poll(fds, nfds, timeout);
 	return REAL(poll)(fds, nfds, timeout);
 }
@@ -214,7 +221,7 @@ SV_EXPORT int poll(struct pollfd *fds, nfds_t nfds, int timeout)
 SV_EXPORT int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout,
 		    const sigset_t *sigmask)
 {
-	if (unlikely(any_dma_buf(fds, nfds)))
+	if (unlikely(any_dma_buf(readable(fds), nfds)))
 		return softvirt_ppoll(fds, nfds, timeout, sigmask);
 	return REAL(ppoll)(fds, nfds, timeout, sigmask);
 }

@@ -46,6 +46,9 @@ void rv_count_update(struct rv_hart *h)
 		if ((h->stops_set & BIT(which)) && counts_now(h, which))
 			left = min(left, h->stops[which] - rv_hart_get_count(h, which));
 	h->count_stop = left > RV_NO_STOP - h->instret ? RV_NO_STOP : h->instret + left;
+	/* sret goes on without the run loop, perhaps in blocks without the op: not past this. */
+	if (!h->counting && !(left >> RV_COUNT_NEAR_BITS))
+		__atomic_store_n(&h->run_gen, 0, __ATOMIC_RELAXED);
 }
 
 void rv_hart_set_count_stop(struct rv_hart *h, enum rv_count which, u64 at)
