@@ -2,7 +2,7 @@
 /*
  * What events, memory slots, logs, steal time and many VMs cost.
  *
- * usage: kvm_events [ioeventfd|irqfd|dirty|slots|steal|many|all]
+ * usage: kvm_events [ioeventfd|irqfd|dirty|ring|slots|steal|many|all]
  *
  * Each figure is a median of several rounds. Parts that compare (steal) alternate their
  * two sides and count the thread's CPU time, so that other load on the host cancels out.
@@ -259,6 +259,86 @@ static void bench_dirty(void)
 	bench_value("dirty_first_write_ns", median(first, ROUNDS), "ns", "first write to a logged page");
 }
 
+/* --- dirty rings ------------------------------------------------------------------------- */
+
+#define RING_BASE 0x100000000ull
+
+/* ns for each of the pages the guest writes once. */
+static double touch(struct guest *g, uint64_t pages)
+{
+	double t;
+
+	set_reg(g->vcpu, CORE(regs.pc), MEM_BASE);
+	set_reg(g->vcpu, CORE(regs.a0), pages);
+	set_reg(g->vcpu, CORE(regs.a1), RING_BASE);
+	set_reg(g->vcpu, CORE(regs.a2), 4096);
+	t = now();
+	run_to_mmio(g);
+	return (now() - t) / (double)pages * 1e9;
+}
+
+static void ring_reset(int vm, struct kvm_dirty_gfn *gfns, uint32_t entries, uint64_t pages)
+{
+	static uint32_t next;
+
+	for (uint64_t i = 0; i < pages; i++, next++)
+		__atomic_store_n(&gfns[next % entries].flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+	if (softvirt_ioctl(vm, KVM_RESET_DIRTY_RINGS, 0) != (int)pages)
+		die("KVM_RESET_DIRTY_RINGS");
+}
+
+/* Pages that all fit into the TLB, written again and again: without a log, with each kind. */
+static void bench_ring(void)
+{
+	enum { ROUNDS = 2001, RESETS = 101, ENTRIES = 65536 };
+	static double again[3][ROUNDS], first[RESETS], reset[RESETS];
+	static const struct { const char *name, *what; } kinds[3] = {
+		{ "dirty_again_none_ns", "another write to a page, no log" },
+		{ "dirty_again_bitmap_ns", "another write to a page in a dirty log" },
+		{ "dirty_again_ring_ns", "another write to a page in a dirty ring" },
+	};
+	const uint64_t pages = 2048, size = pages << 12;
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .args = { ENTRIES * 16 },
+	};
+	void *mem = folded_memory(size), *gfns;
+
+	for (int kind = 0; kind < 3; kind++) {
+		struct guest g;
+
+		g.mem = memory(MEM_SIZE);
+		memcpy(g.mem, touch_loop, sizeof(touch_loop));
+		g.vm = softvirt_ioctl(kvm_fd, KVM_CREATE_VM, 0);
+		if (g.vm < 0 || (kind == 2 && softvirt_ioctl(g.vm, KVM_ENABLE_CAP, &cap)))
+			die("KVM_CREATE_VM");
+		slot(g.vm, 0, 0, MEM_BASE, MEM_SIZE, g.mem);
+		slot(g.vm, 1, kind ? KVM_MEM_LOG_DIRTY_PAGES : 0, RING_BASE, size, mem);
+		vcpu_create(&g, 0);
+		touch(&g, pages);
+		for (int r = 0; r < ROUNDS; r++)
+			again[kind][r] = touch(&g, pages);
+		bench_value(kinds[kind].name, median(again[kind], ROUNDS), "ns", kinds[kind].what);
+		if (kind == 2) {
+			gfns = softvirt_mmap(NULL, ENTRIES * 16, PROT_READ | PROT_WRITE, MAP_SHARED,
+					     g.vcpu, KVM_RISCV_DIRTY_LOG_PAGE_OFFSET * 4096l);
+			if (gfns == MAP_FAILED)
+				die("mmap of the ring");
+			for (int r = 0; r < RESETS; r++) {
+				double t = now();
+
+				ring_reset(g.vm, gfns, ENTRIES, pages);
+				reset[r] = (now() - t) / (double)pages * 1e9;
+				first[r] = touch(&g, pages);
+			}
+			munmap(gfns, ENTRIES * 16);
+		}
+		guest_destroy(&g);
+	}
+	munmap(mem, size);
+	bench_value("ring_first_write_ns", median(first, RESETS), "ns", "first write to a ring's page");
+	bench_value("ring_reset_ns", median(reset, RESETS), "ns", "harvest and reset of a page");
+}
+
 /* --- slots ------------------------------------------------------------------------------- */
 
 /* 1: addi a0, a0, 1; lbu t1, 256(a1); beqz t1, 1b; lui t0, 0x20000; sw zero, 0(t0) */
@@ -428,7 +508,7 @@ int main(int argc, char **argv)
 {
 	static const struct bench_part parts[] = {
 		{ "ioeventfd", bench_ioeventfd }, { "irqfd", bench_irqfd }, { "dirty", bench_dirty },
-		{ "slots", bench_slots }, { "steal", bench_steal }, { "many", bench_many },
+		{ "ring", bench_ring }, { "slots", bench_slots }, { "steal", bench_steal }, { "many", bench_many },
 	};
 
 	return bench_main(argc, argv, parts, ARRAY_SIZE(parts));
