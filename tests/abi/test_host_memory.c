@@ -537,31 +537,41 @@ static void huge_pages_come_and_are_split(void **state)
 	munmap(all, 3 * HUGE);
 }
 
-static long hugetlb_reserve(long want)
+/* As root; by one, since others may have some. */
+static bool hugetlb_reserve(int more)
 {
 	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "r+e");
-	long before = -1;
+	long now;
+	bool ok;
 
 	if (!f)
-		return -1;
-	if (fscanf(f, "%ld", &before) == 1 && before < want) {
-		rewind(f);
-		fprintf(f, "%ld\n", want);
-	}
-	fclose(f);
-	return before;
+		return false;
+	ok = fscanf(f, "%ld", &now) == 1;
+	rewind(f);
+	ok = ok && fprintf(f, "%ld\n", now + more) > 0;
+	return fclose(f) == 0 && ok;
+}
+
+static void *hugetlb_map(void)
+{
+	return mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+		    -1, 0);
 }
 
 static void hugetlb_memory_is_memory(void **state)
 {
 	const u64 pages = HUGE / 4096;
-	long before = hugetlb_reserve(1);
+	u8 *m = hugetlb_map();
+	bool reserved = false;
 	struct abi a;
-	u8 *m;
 
-	m = mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1,
-		 0);
 	if (m == MAP_FAILED) {
+		reserved = hugetlb_reserve(1);
+		m = hugetlb_map();
+	}
+	if (m == MAP_FAILED) {
+		if (reserved)
+			hugetlb_reserve(-1);
 		print_message("# no huge page can be had here: %s\n", strerror(errno));
 		skip();
 	}
@@ -576,13 +586,8 @@ static void hugetlb_memory_is_memory(void **state)
 	assert_errno(abi_run(&a), EFAULT);
 	abi_down(&a);
 	munmap(m, HUGE);
-	if (before == 0) {
-		FILE *f = fopen("/proc/sys/vm/nr_hugepages", "we");
-
-		assert_non_null(f);
-		fprintf(f, "0\n");
-		fclose(f);
-	}
+	if (reserved)
+		assert_true(hugetlb_reserve(-1));
 }
 
 /* --- fork, mremap ------------------------------------------------------------------------ */
