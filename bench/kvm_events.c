@@ -335,7 +335,8 @@ static void bench_ring(void)
 		guest_destroy(&g);
 	}
 	munmap(mem, size);
-	bench_value("ring_first_write_ns", median(first, RESETS), "ns", "first write to a ring's page");
+	bench_value("ring_first_write_ns", median(first, RESETS), "ns",
+		    "first write to a ring's page");
 	bench_value("ring_reset_ns", median(reset, RESETS), "ns", "harvest and reset of a page");
 }
 
@@ -508,7 +509,8 @@ int main(int argc, char **argv)
 {
 	static const struct bench_part parts[] = {
 		{ "ioeventfd", bench_ioeventfd }, { "irqfd", bench_irqfd }, { "dirty", bench_dirty },
-		{ "ring", bench_ring }, { "slots", bench_slots }, { "steal", bench_steal }, { "many", bench_many },
+		{ "ring", bench_ring }, { "slots", bench_slots }, { "steal", bench_steal },
+		{ "many", bench_many },
 	};
 
 	return bench_main(argc, argv, parts, ARRAY_SIZE(parts));

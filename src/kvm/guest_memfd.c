@@ -106,7 +106,8 @@ static int gmem_open_own(u64 size)
 	struct rlimit rl = { .rlim_cur = 6 };
 	int fd, own, err;
 
-	fd = SV_FAULT(EMFILE) ? -1 : memfd_create("softvirt:kvm-gmem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fd = SV_FAULT(EMFILE) ? -1 : memfd_create("softvirt:kvm-gmem",
+						  MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	if (SV_FAULT(ENOMEM) || ftruncate(fd, (off_t)size) || SV_FAULT(EINVAL) ||

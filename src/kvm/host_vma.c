@@ -7,8 +7,8 @@
  * by ioctl where the kernel can (Linux 6.11), else read as text up to the range's end.
  * Touching the memory instead would populate it, and wait for a userfaultfd.
  *
- * Who has no /proc, or no descriptor left, or an emulated one, gets no check: the guest's store to such memory
- * ends KVM_RUN with EFAULT then.
+ * Who has no /proc, or no descriptor left, or an emulated /proc, gets no check: the guest's
+ * store to such memory ends KVM_RUN with EFAULT then.
  */
 #include <errno.h>
 #include <fcntl.h>

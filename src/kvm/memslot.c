@@ -11,10 +11,11 @@
  * read the old snapshot is over before its hart can acknowledge the flush, so the wait
  * covers it; other readers use RCU.
  *
- * Dirty logs (bitmaps here, rings in dirty_ring.c): a page of a logged slot is handed out read-only for reads; the first write
- * asks again and sets the page's bit before it is allowed. Reading the log clears bits
- * first and flushes then: a store that still used the old translation is older than the
- * ioctl's return, so its data is in the memory that the caller copies next.
+ * Dirty logs (bitmaps here, rings in dirty_ring.c): a page of a logged slot is handed out
+ * read-only for reads; the first write asks again and sets the page's bit before it is
+ * allowed. Reading the log clears bits first and flushes then: a store that still used the
+ * old translation is older than the ioctl's return, so its data is in the memory that the
+ * caller copies next.
  *
  * Lock: slots_lock for all changes and log reads. A thread in KVM_RUN never takes it.
  */
@@ -306,7 +307,9 @@ static int prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 	int err;
 
 	if (new->flags & KVM_MEM_GUEST_MEMFD) {
-		err = r->gmem_err ? r->gmem_err : kvm_gmem_bind(kvm, new, r->gmem, r->m->guest_memfd_offset);
+		err = r->gmem_err;
+		if (!err)
+			err = kvm_gmem_bind(kvm, new, r->gmem, r->m->guest_memfd_offset);
 		if (err)
 			return err;
 	}
@@ -365,8 +368,9 @@ static int set_region_locked(struct kvm *kvm, const struct region *r)
 	if (!npages)
 		return old ? delete_slot(kvm, old) : -EINVAL;
 	if (old) {
-		/* An existing slot may move or change its logging, nothing else; a private one nothing. */
-		if ((m->flags & KVM_MEM_GUEST_MEMFD) || m->userspace_addr != old->userspace_addr || npages != old->npages ||
+		/* It may move or change its logging, nothing else; a private one not even that. */
+		if ((m->flags & KVM_MEM_GUEST_MEMFD) ||
+		    m->userspace_addr != old->userspace_addr || npages != old->npages ||
 		    ((m->flags ^ old->flags) & (KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD)))
 			return -EINVAL;
 		moved = base_gfn != old->base_gfn;

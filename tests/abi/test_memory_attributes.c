@@ -276,7 +276,8 @@ static void any_row_of_changes_adds_up(void **state)
 		/* The guest adds up the first words of all pages. */
 		abi_guest(&p.a, LI(A1, 0), ADDI(A0, S0, 0), LUI(T0, 1),
 			  /* 1: */ LD(T1, A0, 0), SLLI(A1, A1, 1), 0x0065e5b3u /* or a1, a1, t1 */,
-			  0x00550533u /* add a0, a0, t0 */, 0xfe9518e3u /* bne a0, s1, 1b */, DONE(T2));
+			  0x00550533u /* add a0, a0, t0 */, 0xfe9518e3u /* bne a0, s1, 1b */,
+			  DONE(T2));
 		assert_return_code(abi_set(p.a.vcpu, REG_CORE(regs.s0), GPA), errno);
 		assert_return_code(abi_set(p.a.vcpu, REG_CORE(regs.s1), GPA + SIZE), errno);
 		abi_run_done(&p.a);
