@@ -2,7 +2,7 @@
 /*
  * softfloat against a RISC-V machine: one source, two programs that have to print the same.
  *
- * Built for riscv64, each operation is the F or D instruction itself (under qemu-riscv64, or on
+ * Built for riscv64, each operation is the F, D or Zfh instruction itself (under qemu-riscv64, or on
  * a real machine). Built for anything else, it is softfloat. Both run every instruction over the
  * same operands (tests/unit/fp_operands.h) in all five rounding modes and print a hash of all
  * results and flags for each:
@@ -47,8 +47,11 @@ static void set_mode(unsigned rm)
 #define ALL64 (~0ull)
 #define ALL32 0xffffffffull
 #define LOADS_s "fmv.w.x ft0, %2", "fmv.w.x ft1, %3", "fmv.w.x ft2, %4"
+#define LOADS_h "fmv.h.x ft0, %2", "fmv.h.x ft1, %3", "fmv.h.x ft2, %4"
 #define LOADS_d "fmv.d.x ft0, %2", "fmv.d.x ft1, %3", "fmv.d.x ft2, %4"
 #define STORE_s "fmv.x.w %0, ft3", ALL32
+#define ALL16 0xffffull
+#define STORE_h "fmv.x.h %0, ft3", ALL16
 #define STORE_d "fmv.x.d %0, ft3", ALL64
 #define RUN_(...) RUN(__VA_ARGS__)
 
@@ -77,9 +80,10 @@ static void set_mode(unsigned rm)
 		const enum sf_round rm = (enum sf_round)mode; \
 		const u64 a = v[0], b = v[1], c = v[2]; \
 		const u32 as = (u32)a, bs = (u32)b, cs = (u32)c; \
+		const u16 ah = (u16)a, bh = (u16)b, ch = (u16)c; \
 		u8 fl = 0; \
 		u64 r = (u64)(soft); \
-		(void)rm, (void)b, (void)c, (void)as, (void)bs, (void)cs; \
+		(void)rm, (void)b, (void)c, (void)as, (void)bs, (void)cs, (void)ah, (void)bh, (void)ch; \
 		*flags = fl; \
 		return r & (mask); \
 	}
@@ -149,13 +153,46 @@ static void set_mode(unsigned rm)
 	XF(fcvt_d_w, "fcvt.d.w", d, sf64_from_s32((s32)a, rm, &fl)) \
 	XF(fcvt_d_wu, "fcvt.d.wu", d, sf64_from_u32((u32)a, rm, &fl)) \
 	XF(fcvt_d_l, "fcvt.d.l", d, sf64_from_s64((s64)a, rm, &fl)) \
-	XF(fcvt_d_lu, "fcvt.d.lu", d, sf64_from_u64(a, rm, &fl))
+	XF(fcvt_d_lu, "fcvt.d.lu", d, sf64_from_u64(a, rm, &fl)) \
+	FF(fadd_h, "fadd.h", "ft0, ft1", h, h, sf16_add(ah, bh, rm, &fl)) \
+	FF(fsub_h, "fsub.h", "ft0, ft1", h, h, sf16_sub(ah, bh, rm, &fl)) \
+	FF(fmul_h, "fmul.h", "ft0, ft1", h, h, sf16_mul(ah, bh, rm, &fl)) \
+	FF(fdiv_h, "fdiv.h", "ft0, ft1", h, h, sf16_div(ah, bh, rm, &fl)) \
+	FF(fsqrt_h, "fsqrt.h", "ft0", h, h, sf16_sqrt(ah, rm, &fl)) \
+	FF(fmadd_h, "fmadd.h", "ft0, ft1, ft2", h, h, sf16_fma(ah, bh, ch, rm, &fl)) \
+	FF(fmsub_h, "fmsub.h", "ft0, ft1, ft2", h, h, \
+	   sf16_fma(ah, bh, ch ^ SF16_SIGN, rm, &fl)) \
+	FF(fnmsub_h, "fnmsub.h", "ft0, ft1, ft2", h, h, \
+	   sf16_fma(ah ^ SF16_SIGN, bh, ch, rm, &fl)) \
+	FF(fnmadd_h, "fnmadd.h", "ft0, ft1, ft2", h, h, \
+	   sf16_fma(ah ^ SF16_SIGN, bh, ch ^ SF16_SIGN, rm, &fl)) \
+	FF(fmin_h, "fmin.h", "ft0, ft1", h, h, sf16_min(ah, bh, &fl)) \
+	FF(fmax_h, "fmax.h", "ft0, ft1", h, h, sf16_max(ah, bh, &fl)) \
+	FF(fsgnj_h, "fsgnj.h", "ft0, ft1", h, h, sf16_sgnj(ah, bh)) \
+	FF(fsgnjn_h, "fsgnjn.h", "ft0, ft1", h, h, sf16_sgnjn(ah, bh)) \
+	FF(fsgnjx_h, "fsgnjx.h", "ft0, ft1", h, h, sf16_sgnjx(ah, bh)) \
+	FX(feq_h, "feq.h", "ft0, ft1", h, ALL64, sf16_eq(ah, bh, &fl)) \
+	FX(flt_h, "flt.h", "ft0, ft1", h, ALL64, sf16_lt(ah, bh, &fl)) \
+	FX(fle_h, "fle.h", "ft0, ft1", h, ALL64, sf16_le(ah, bh, &fl)) \
+	FX(fclass_h, "fclass.h", "ft0", h, ALL64, sf16_classify(ah)) \
+	FX(fcvt_w_h, "fcvt.w.h", "ft0", h, ALL32, sf16_to_s32(ah, rm, &fl)) \
+	FX(fcvt_wu_h, "fcvt.wu.h", "ft0", h, ALL32, sf16_to_u32(ah, rm, &fl)) \
+	FX(fcvt_l_h, "fcvt.l.h", "ft0", h, ALL64, sf16_to_s64(ah, rm, &fl)) \
+	FX(fcvt_lu_h, "fcvt.lu.h", "ft0", h, ALL64, sf16_to_u64(ah, rm, &fl)) \
+	FF(fcvt_s_h, "fcvt.s.h", "ft0", h, s, sf16_to_f32(ah, &fl)) \
+	FF(fcvt_d_h, "fcvt.d.h", "ft0", h, d, sf16_to_f64(ah, &fl)) \
+	FF(fcvt_h_s, "fcvt.h.s", "ft0", s, h, sf32_to_f16(as, rm, &fl)) \
+	FF(fcvt_h_d, "fcvt.h.d", "ft0", d, h, sf64_to_f16(a, rm, &fl)) \
+	XF(fcvt_h_w, "fcvt.h.w", h, sf16_from_s32((s32)a, rm, &fl)) \
+	XF(fcvt_h_wu, "fcvt.h.wu", h, sf16_from_u32((u32)a, rm, &fl)) \
+	XF(fcvt_h_l, "fcvt.h.l", h, sf16_from_s64((s64)a, rm, &fl)) \
+	XF(fcvt_h_lu, "fcvt.h.lu", h, sf16_from_u64(a, rm, &fl))
 
 INSTRUCTIONS
 
 struct instruction {
 	const char *name;
-	char in;		/* s, d, or x for an integer */
+	char in;		/* s, d, h, or x for an integer */
 	run_fn *run;
 };
 
@@ -176,11 +213,16 @@ struct sequence {
 	int n_edges;
 };
 
+static struct fp_format format_of(char in)
+{
+	return in == 's' ? fp_single : in == 'd' ? fp_double : fp_half;
+}
+
 static void sequence_start(struct sequence *s, char in)
 {
 	s->in = in;
 	s->state = (unsigned char)in;
-	s->n_edges = in == 'x' ? 0 : fp_edges(in == 's' ? fp_single : fp_double, 0, s->edges);
+	s->n_edges = in == 'x' ? 0 : fp_edges(format_of(in), 0, s->edges);
 }
 
 static void sequence_get(struct sequence *s, long i, uint64_t *v)
@@ -195,7 +237,7 @@ static void sequence_get(struct sequence *s, long i, uint64_t *v)
 		v[1] = s->edges[i % n];
 		v[2] = s->edges[fp_random(&s->state) % (uint64_t)n];
 	} else {
-		fp_random_triple(s->in == 's' ? fp_single : fp_double, &s->state, v);
+		fp_random_triple(format_of(s->in), &s->state, v);
 	}
 }
 

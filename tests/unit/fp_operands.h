@@ -17,6 +17,7 @@ struct fp_format {
 
 static const struct fp_format fp_single = { 23, 8 };
 static const struct fp_format fp_double = { 52, 11 };
+static const struct fp_format fp_half __attribute__((unused)) = { 10, 5 };
 
 #define FP_MAX_EDGES 256
 
@@ -28,6 +29,12 @@ static inline int fp_bias(struct fp_format f)
 static inline uint64_t fp_bits(struct fp_format f, int sign, int exp, uint64_t frac)
 {
 	return (uint64_t)sign << (f.frac + f.exp) | (uint64_t)exp << f.frac | frac;
+}
+
+/* To what a number may have: half has fewer exponents than some of the values below ask for. */
+static inline int fp_clamp_exp(struct fp_format f, int exp)
+{
+	return exp < 0 ? 0 : exp > 2 * fp_bias(f) ? 2 * fp_bias(f) : exp;
 }
 
 /* Fills out[FP_MAX_EDGES], returns how many. few: a third of them, for triples. */
@@ -49,7 +56,7 @@ static inline int fp_edges(struct fp_format f, int few, uint64_t *out)
 	for (sign = 0; sign < 2; sign++) {
 		for (i = 0; i < n_exps; i++)
 			for (j = 0; j < n_fracs; j++)
-				out[n++] = fp_bits(f, sign, exps[i], fracs[j]);
+				out[n++] = fp_bits(f, sign, fp_clamp_exp(f, exps[i]), fracs[j]);
 		out[n++] = fp_bits(f, sign, top, 0);
 		for (i = 0; i < n_nans; i++)
 			out[n++] = fp_bits(f, sign, top, nans[i]);
@@ -95,11 +102,6 @@ static inline uint64_t fp_random_frac(struct fp_format f, uint64_t *state)
 	}
 }
 
-static inline int fp_clamp_exp(struct fp_format f, int exp)
-{
-	return exp < 0 ? 0 : exp > 2 * fp_bias(f) ? 2 * fp_bias(f) : exp;
-}
-
 /* One value, of any kind. */
 static inline uint64_t fp_random_value(struct fp_format f, uint64_t *state)
 {
@@ -115,10 +117,10 @@ static inline uint64_t fp_random_value(struct fp_format f, uint64_t *state)
 		exp = fp_random_in(state, 2 * bias - 2, 2 * bias);
 		break;
 	case 2: case 3: case 4: case 5:
-		exp = fp_random_in(state, bias - f.frac - 3, bias + f.frac + 3);
+		exp = fp_clamp_exp(f, fp_random_in(state, bias - f.frac - 3, bias + f.frac + 3));
 		break;
 	case 6:			/* about the integers' limits */
-		exp = fp_random_in(state, bias + 29, bias + 65);
+		exp = fp_clamp_exp(f, fp_random_in(state, bias + 29, bias + 65));
 		break;
 	case 7:
 		if (r >> 5 & 1) {
@@ -204,7 +206,7 @@ static inline void fp_random_triple(struct fp_format f, uint64_t *state, uint64_
 	default:
 		exp = -1;
 	}
-	if ((r >> 48 & 31) == 0) {
+	if ((r >> 48 & 31) == 0 && f.frac > 21) {	/* its dividends have 22 bits */
 		fp_tying_quotient(f, state, v);
 		exp_a = (int)(v[0] >> f.frac) & exp_mask;
 	} else {

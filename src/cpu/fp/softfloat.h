@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * IEEE 754 binary32 and binary64 in integers, as the RISC-V F and D extensions want them
- * (unprivileged manual, chapters "F" and "D"): the reference behind fp/hostfp.h.
+ * IEEE 754 binary16, binary32 and binary64 in integers, as the RISC-V extensions Zfh, F, D and
+ * Zfa want them (unprivileged manual, the chapters of these names): the reference behind
+ * fp/hostfp.h.
  *
- * A value is its raw bits: u32 for binary32, u64 for binary64. No function touches the host's
+ * A value is its raw bits: u16, u32, u64. No function touches the host's
  * floating point unit or its environment; all are pure but for *flags, and any thread may call
  * them.
  *
@@ -49,6 +50,11 @@ enum sf_class {
 	SF_CLASS_SNAN = 1 << 8,
 	SF_CLASS_QNAN = 1 << 9,
 };
+
+#define SF16_SIGN 0x8000u
+#define SF16_INF 0x7c00u
+#define SF16_QUIET 0x0200u
+#define SF16_NAN 0x7e00u
 
 #define SF32_SIGN 0x80000000u
 #define SF32_INF 0x7f800000u
@@ -125,6 +131,17 @@ static inline u32 sf32_unbox(u64 reg)
 	return reg >> 32 == 0xffffffff ? (u32)reg : SF32_NAN;
 }
 
+/* The same for a binary16. */
+static inline u64 sf16_box(u16 a)
+{
+	return 0xffffffffffff0000ull | a;
+}
+
+static inline u16 sf16_unbox(u64 reg)
+{
+	return reg >> 16 == 0xffffffffffff ? (u16)reg : SF16_NAN;
+}
+
 /* fsgnj, fsgnjn and fsgnjx: no NaN is canonicalized, no flag raised. */
 static inline u32 sf32_sgnj(u32 a, u32 b)
 {
@@ -139,6 +156,21 @@ static inline u32 sf32_sgnjn(u32 a, u32 b)
 static inline u32 sf32_sgnjx(u32 a, u32 b)
 {
 	return a ^ (b & SF32_SIGN);
+}
+
+static inline u16 sf16_sgnj(u16 a, u16 b)
+{
+	return (u16)((a & ~SF16_SIGN) | (b & SF16_SIGN));
+}
+
+static inline u16 sf16_sgnjn(u16 a, u16 b)
+{
+	return (u16)((a & ~SF16_SIGN) | (~b & SF16_SIGN));
+}
+
+static inline u16 sf16_sgnjx(u16 a, u16 b)
+{
+	return (u16)(a ^ (b & SF16_SIGN));
 }
 
 static inline u64 sf64_sgnj(u64 a, u64 b)
@@ -224,5 +256,66 @@ u64 sf64_from_s32(s32 a, enum sf_round rm, u8 *flags);	/* always exact */
 u64 sf64_from_u32(u32 a, enum sf_round rm, u8 *flags);	/* always exact */
 u64 sf64_from_s64(s64 a, enum sf_round rm, u8 *flags);
 u64 sf64_from_u64(u64 a, enum sf_round rm, u8 *flags);
+
+/* ------------------------------------------------ binary16: softfloat16.c */
+
+u16 sf16_add(u16 a, u16 b, enum sf_round rm, u8 *flags);
+u16 sf16_sub(u16 a, u16 b, enum sf_round rm, u8 *flags);
+u16 sf16_mul(u16 a, u16 b, enum sf_round rm, u8 *flags);
+u16 sf16_div(u16 a, u16 b, enum sf_round rm, u8 *flags);
+u16 sf16_sqrt(u16 a, enum sf_round rm, u8 *flags);
+u16 sf16_fma(u16 a, u16 b, u16 c, enum sf_round rm, u8 *flags);
+u16 sf16_min(u16 a, u16 b, u8 *flags);
+u16 sf16_max(u16 a, u16 b, u8 *flags);
+bool sf16_eq(u16 a, u16 b, u8 *flags);
+bool sf16_lt(u16 a, u16 b, u8 *flags);
+bool sf16_le(u16 a, u16 b, u8 *flags);
+unsigned sf16_classify(u16 a);
+u32 sf16_to_f32(u16 a, u8 *flags);	/* always exact */
+u64 sf16_to_f64(u16 a, u8 *flags);	/* always exact */
+u16 sf32_to_f16(u32 a, enum sf_round rm, u8 *flags);
+u16 sf64_to_f16(u64 a, enum sf_round rm, u8 *flags);
+s32 sf16_to_s32(u16 a, enum sf_round rm, u8 *flags);
+u32 sf16_to_u32(u16 a, enum sf_round rm, u8 *flags);
+s64 sf16_to_s64(u16 a, enum sf_round rm, u8 *flags);
+u64 sf16_to_u64(u16 a, enum sf_round rm, u8 *flags);
+u16 sf16_from_s32(s32 a, enum sf_round rm, u8 *flags);
+u16 sf16_from_u32(u32 a, enum sf_round rm, u8 *flags);
+u16 sf16_from_s64(s64 a, enum sf_round rm, u8 *flags);
+u16 sf16_from_u64(u64 a, enum sf_round rm, u8 *flags);
+
+/* --------------------------------------------------- Zfa: softfloat_zfa.c */
+
+/*
+ * fround: to an integral value in the same format; a zero keeps the operand's sign. Inexact is
+ * raised by froundnx (nx) alone.
+ */
+u16 sf16_round(u16 a, bool nx, enum sf_round rm, u8 *flags);
+u32 sf32_round(u32 a, bool nx, enum sf_round rm, u8 *flags);
+u64 sf64_round(u64 a, bool nx, enum sf_round rm, u8 *flags);
+
+/* fminm and fmaxm: as min and max, but a NaN wins, as the canonical one. */
+u16 sf16_minm(u16 a, u16 b, u8 *flags);
+u16 sf16_maxm(u16 a, u16 b, u8 *flags);
+u32 sf32_minm(u32 a, u32 b, u8 *flags);
+u32 sf32_maxm(u32 a, u32 b, u8 *flags);
+u64 sf64_minm(u64 a, u64 b, u8 *flags);
+u64 sf64_maxm(u64 a, u64 b, u8 *flags);
+
+/* fltq and fleq: NV for signalling NaNs only. */
+bool sf16_ltq(u16 a, u16 b, u8 *flags);
+bool sf16_leq(u16 a, u16 b, u8 *flags);
+bool sf32_ltq(u32 a, u32 b, u8 *flags);
+bool sf32_leq(u32 a, u32 b, u8 *flags);
+bool sf64_ltq(u64 a, u64 b, u8 *flags);
+bool sf64_leq(u64 a, u64 b, u8 *flags);
+
+/* fcvtmod.w.d: truncated, modulo 2^32; flags as sf64_to_s32() towards zero. */
+s32 sf64_to_s32_mod(u64 a, u8 *flags);
+
+/* fli: constant number n (0..31). 2^16 is infinity in binary16. */
+u16 sf16_constant(unsigned n);
+u32 sf32_constant(unsigned n);
+u64 sf64_constant(unsigned n);
 
 #endif
