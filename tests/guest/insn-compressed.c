@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every 16-bit encoding there is, hints and reserved ones included: executed in U mode, paged so
+ * Every 16-bit encoding that QEMU 7.2 knows, hints and reserved ones included: executed in U mode, paged so
  * that a stray address faults, with edge values in the registers that it could compute with and
  * pointers in those it could load, store or jump through. Cases are by quadrant and funct3.
  */
@@ -17,6 +17,12 @@ static bool jumps_to_itself(u16 insn)
 	return (insn & 0xdc7f) == 0xc001;		/* c.beqz, c.bnez with 0 */
 }
 
+/* Zcb and Zcmop, which QEMU 7.2 lacks: zcb.c has them. */
+static bool is_newer(u16 insn)
+{
+	return (insn & 0xe003) == 0x8000 || (insn & 0xfc43) == 0x9c41 || (insn & 0xf8ff) == 0x6081;
+}
+
 static void one(u16 insn, unsigned round, u64 *h, bool verbose)
 {
 	/* The same state for every encoding of a round: a difference is the instruction's. */
@@ -24,7 +30,7 @@ static void one(u16 insn, unsigned round, u64 *h, bool verbose)
 	struct trap t;
 	u64 x1, k;
 
-	if (jumps_to_itself(insn))
+	if (jumps_to_itself(insn) || is_newer(insn))
 		return;
 
 	exec_registers(&ctx, &random);

@@ -91,10 +91,14 @@ static const u16 op33[] = {
 	F(2, 0x10), F(4, 0x10), F(6, 0x10), F(7, 0x20), F(6, 0x20), F(4, 0x20), F(4, 5), F(5, 5),
 	F(6, 5), F(7, 5), F(1, 0x30), F(5, 0x30), F(1, 0x24), F(5, 0x24), F(1, 0x34), F(1, 0x14),
 	F(1, 5), F(2, 5), F(3, 5),
+	F(4, 4), F(7, 4), F(2, 0x14), F(4, 0x14), F(0, 0x19), F(0, 0x1b), F(0, 0x1d), F(0, 0x1f),
+	F(0, 0x3f), F(0, 0x18), F(0, 0x38), F(0, 0x58), F(0, 0x78), F(0, 0x1a), F(0, 0x3a),
+	F(0, 0x5a), F(0, 0x7a),
 };
 static const u16 op3b[] = {
 	F(0, 0), F(0, 0x20), F(1, 0), F(5, 0), F(5, 0x20), F(0, 1), F(4, 1), F(5, 1), F(6, 1),
 	F(7, 1), F(0, 4), F(2, 0x10), F(4, 0x10), F(6, 0x10), F(1, 0x30), F(5, 0x30),
+	F(4, 4),
 };
 
 static void gen_register(void)
@@ -112,7 +116,12 @@ static void gen_register(void)
 static void gen_immediate(void)
 {
 	static const u8 f3s[] = { 0, 2, 3, 4, 6, 7 };
-	static const u16 unary[] = { 0x600, 0x601, 0x602, 0x604, 0x605 };
+	static const u16 unary[] = {
+		0x600, 0x601, 0x602, 0x604, 0x605,
+		0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108, 0x109, 0x300,
+		0x310, 0x311, 0x313, 0x319, 0x31a,
+	};
+	static const u16 right[] = { 0x287, 0x6b8, 0x687 };
 	static const struct {
 		u8 op, f3;
 		u16 imm;
@@ -127,11 +136,11 @@ static void gen_immediate(void)
 
 	switch (rnd(8)) {
 	case 0:
-		emit(enc_i(0x13, 1, dest_reg(), any_reg(), unary[rnd(5)]));
+		emit(enc_i(0x13, 1, dest_reg(), any_reg(), unary[rnd(ARRAY_SIZE(unary))]));
 		break;
 	case 1:		/* clzw, cpopw; no ctzw: see insn-int.S */
 		emit(rnd(2) ? enc_i(0x1b, 1, dest_reg(), any_reg(), rnd(2) ? 0x600 : 0x602) :
-		     enc_i(0x13, 5, dest_reg(), any_reg(), rnd(2) ? 0x287 : 0x6b8));
+		     enc_i(0x13, 5, dest_reg(), any_reg(), right[rnd(3)]));
 		break;
 	case 2:
 		emit(rnd(2) ? enc_r(0x3b, 4, 4, dest_reg(), any_reg(), 0) :
@@ -160,7 +169,7 @@ static u32 any_rm(void)
 
 static void gen_float(void)
 {
-	u32 fmt = rnd(2);
+	u32 fmt = rnd(3), from;
 
 	switch (rnd(12)) {
 	case 0:
@@ -173,8 +182,9 @@ static void gen_float(void)
 		emit(enc_r(0x43 | rnd(4) << 2, any_rm(), rnd(32) << 2 | fmt, rnd(32), rnd(32), rnd(32)));
 		break;
 	case 5:
+		from = (fmt + 1 + rnd(2)) % 3;
 		emit(rnd(3) ? enc_r(0x53, any_rm(), 0x2c | fmt, rnd(32), rnd(32), 0) :
-		     enc_r(0x53, any_rm(), 0x20 | fmt, rnd(32), rnd(32), !fmt));
+		     enc_r(0x53, any_rm(), 0x20 | fmt, rnd(32), rnd(32), from));
 		break;
 	case 6:
 		emit(enc_r(0x53, rnd(3), 0x10 | fmt, rnd(32), rnd(32), rnd(32)));
@@ -224,10 +234,10 @@ static void gen_memory(void)
 		emit(enc_s(0x23, rnd(4), base_reg(), any_reg(), imm));
 		break;
 	case 2:
-		emit(enc_i(0x07, 2 + rnd(2), rnd(32), base_reg(), imm));
+		emit(enc_i(0x07, 1 + rnd(3), rnd(32), base_reg(), imm));
 		break;
 	default:
-		emit(enc_s(0x27, 2 + rnd(2), base_reg(), rnd(32), imm));
+		emit(enc_s(0x27, 1 + rnd(3), base_reg(), rnd(32), imm));
 	}
 }
 

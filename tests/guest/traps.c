@@ -57,11 +57,11 @@ static const struct named reserved[] = {
 	{ "sraiw-shamt-32", 0x4205551b }, { "slli-funct6-1", 0x04051513 },
 	{ "srai-funct6-17", 0x44055513 }, { "mulh-w", 0x02b5153b }, { "lr-rs2", 0x1015352f },
 	{ "amo-funct3-0", 0x00b5052f }, { "amo-funct3-4", 0x00b5452f },
-	{ "amo-funct5-5", 0x28b5352f }, { "fp-fmt-2", 0x04b57553 }, { "fp-fmt-3", 0x06b57553 },
+	{ "amo-funct5-6", 0x30b5352f }, { "fp-fmt-3", 0x06b57553 },
 	{ "fp-rm-5", 0x00b55553 }, { "fp-rm-6", 0x00b56553 }, { "fsqrt-rs2", 0x58157553 },
-	{ "fcvt-w-s-rs2-4", 0xc0457553 }, { "fcvt-s-d-rs2-2", 0x40257553 },
+	{ "fcvt-w-s-rs2-4", 0xc0457553 }, { "fcvt-s-d-rs2-3", 0x40357553 },
 	{ "fmv-x-w-rs2", 0xe0150553 }, { "fclass-rs2", 0xe0151553 }, { "fmv-funct3-2", 0xe0052553 },
-	{ "fsgnj-funct3-3", 0x20b53553 }, { "fmin-funct3-2", 0x28b52553 },
+	{ "fsgnj-funct3-3", 0x20b53553 }, { "fmin-funct3-4", 0x28b54553 },
 	{ "feq-funct3-3", 0xa0b53553 }, { "flh", 0x00051507 }, { "fsh", 0x00b51027 },
 	{ "fma-rm-5", 0x68b55543 }, { "clz-rs2-7", 0x60751513 }, { "rev8-rv32", 0x69855513 },
 	{ "zext.h-rv32", 0x08054533 }, { "pack", 0x08b54533 }, { "brev8", 0x68755513 },
@@ -109,8 +109,8 @@ static void test_svinval_user(void)
 static void test_illegal_compressed(void)
 {
 	static const u16 codes[][2] = {
-		{ 0x0000, 0xffff }, { 0x8000, 0x1234 }, { 0x6081 & 0xef83, 0x0001 },
-		{ 0x2001, 0x5555 }, { 0x9c41, 0x5555 }, { 0x9c61, 0x5555 }, { 0x4002, 0x5555 },
+		{ 0x0000, 0xffff }, { 0x8c60, 0x1234 }, { 0x6201, 0x0001 },
+		{ 0x2001, 0x5555 }, { 0x9c79, 0x5555 }, { 0x9c7d, 0x5555 }, { 0x4002, 0x5555 },
 		{ 0x6002, 0x5555 }, { 0x8002, 0x5555 },
 	};
 	struct trap t;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The C extension: each 16-bit instruction as the 32-bit one it stands for. Unprivileged
- * manual, chapter "C", tables 34 to 36 (RV64).
+ * The C extension, with Zcb and Zcmop: each 16-bit instruction as the 32-bit one it stands for.
+ * Unprivileged manual, chapter "C", tables 34 to 36 (RV64), and the chapters of the others.
  */
 #include "cpu/riscv/impl.h"
 
@@ -61,7 +61,22 @@ static u32 imm_cb(u16 c)
 		    BITS(c, 4, 3) << 1 | BITS(c, 2, 2) << 5, 9);
 }
 
-static u32 quadrant0(u16 c)
+/* Zcb's loads and stores of bytes and halfwords. */
+static u32 narrow_mem(u16 c)
+{
+	u32 rs1 = 8 + BITS(c, 9, 7), r2 = 8 + BITS(c, 4, 2), b6 = BITS(c, 6, 6);
+	u32 byte = BITS(c, 5, 5) << 1 | b6, half = BITS(c, 5, 5) << 1;
+
+	switch (BITS(c, 12, 10)) {
+	case 0: return i_type(LOAD, 4, r2, rs1, byte);
+	case 1: return i_type(LOAD, b6 ? 1 : 5, r2, rs1, half);
+	case 2: return s_type(STORE, 0, rs1, r2, byte);
+	case 3: return b6 ? 0 : s_type(STORE, 1, rs1, r2, half);
+	}
+	return 0;
+}
+
+static u32 quadrant0(const struct rv_hart *h, u16 c)
 {
 	u32 rs1 = 8 + BITS(c, 9, 7), r2 = 8 + BITS(c, 4, 2);
 	u32 w = BITS(c, 12, 10) << 3 | BITS(c, 6, 6) << 2 | BITS(c, 5, 5) << 6;
@@ -76,6 +91,7 @@ static u32 quadrant0(u16 c)
 	case 1: return i_type(LOAD_FP, 3, r2, rs1, d);
 	case 2: return i_type(LOAD, 2, r2, rs1, w);
 	case 3: return i_type(LOAD, 3, r2, rs1, d);
+	case 4: return rv_has(h, RV_EXT_ZCB) ? narrow_mem(c) : 0;
 	case 5: return s_type(STORE_FP, 3, rs1, r2, d);
 	case 6: return s_type(STORE, 2, rs1, r2, w);
 	case 7: return s_type(STORE, 3, rs1, r2, d);
@@ -83,7 +99,25 @@ static u32 quadrant0(u16 c)
 	return 0;
 }
 
-static u32 arith(u16 c)
+/* Zcb's c.mul and unary ones; those of Zbb and Zba need these as well. */
+static u32 zcb_arith(u16 c)
+{
+	u32 rd = 8 + BITS(c, 9, 7);
+
+	if (BITS(c, 6, 5) == 2)
+		return r_type(OP, 0, 1, rd, rd, 8 + BITS(c, 4, 2));
+	switch (BITS(c, 4, 2)) {
+	case 0: return i_type(OP_IMM, 7, rd, rd, 0xff);		/* c.zext.b */
+	case 1: return i_type(OP_IMM, 1, rd, rd, 0x604);	/* c.sext.b */
+	case 2: return r_type(OP_32, 4, 4, rd, rd, 0);		/* c.zext.h */
+	case 3: return i_type(OP_IMM, 1, rd, rd, 0x605);	/* c.sext.h */
+	case 4: return r_type(OP_32, 0, 4, rd, rd, 0);		/* c.zext.w: add.uw */
+	case 5: return i_type(OP_IMM, 4, rd, rd, 0xfff);	/* c.not */
+	}
+	return 0;
+}
+
+static u32 arith(const struct rv_hart *h, u16 c)
 {
 	static const u8 f3[4] = { 0, 4, 6, 7 };		/* sub xor or and */
 	u32 rd = 8 + BITS(c, 9, 7), rs2 = 8 + BITS(c, 4, 2), n = BITS(c, 6, 5);
@@ -96,10 +130,12 @@ static u32 arith(u16 c)
 	}
 	if (!BITS(c, 12, 12))
 		return r_type(OP, f3[n], n ? 0 : 0x20, rd, rd, rs2);
-	return n < 2 ? r_type(OP_32, 0, n ? 0 : 0x20, rd, rd, rs2) : 0;	/* subw, addw */
+	if (n < 2)	/* c.subw, c.addw */
+		return r_type(OP_32, 0, n ? 0 : 0x20, rd, rd, rs2);
+	return rv_has(h, RV_EXT_ZCB) ? zcb_arith(c) : 0;
 }
 
-static u32 quadrant1(u16 c)
+static u32 quadrant1(const struct rv_hart *h, u16 c)
 {
 	u32 rd = BITS(c, 11, 7), rs1c = 8 + BITS(c, 9, 7), imm;
 
@@ -114,8 +150,11 @@ static u32 quadrant1(u16 c)
 			return imm ? i_type(OP_IMM, 0, 2, 2, imm) : 0;
 		}
 		imm = imm6(c) << 12;
+		/* Zcmop: c.mop.1, 3 .. 15 have the odd rd's number; they do nothing. */
+		if (!imm && rd < 16 && (rd & 1) && rv_has(h, RV_EXT_ZCMOP))
+			return i_type(OP_IMM, 0, 0, 0, 0);
 		return imm ? LUI | rd << 7 | imm : 0;
-	case 4: return arith(c);
+	case 4: return arith(h, c);
 	case 5: return j_type(0, imm_cj(c));
 	case 6: return b_type(0, rs1c, imm_cb(c));
 	}
@@ -152,8 +191,8 @@ u32 rv_expand(const struct rv_hart *h, u16 c)
 	if (!rv_has(h, RV_EXT_C))
 		return 0;
 	switch (c & 3) {
-	case 0: return quadrant0(c);
-	case 1: return quadrant1(c);
+	case 0: return quadrant0(h, c);
+	case 1: return quadrant1(h, c);
 	}
 	return quadrant2(c);
 }

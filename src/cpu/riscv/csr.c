@@ -10,7 +10,7 @@
 #include "cpu/riscv/impl.h"
 
 enum {
-	CSR_FFLAGS = 0x001, CSR_FRM = 0x002, CSR_FCSR = 0x003,
+	CSR_FFLAGS = 0x001, CSR_FRM = 0x002, CSR_FCSR = 0x003, CSR_SEED = 0x015,
 	CSR_SSTATUS = 0x100, CSR_SIE = 0x104, CSR_STVEC = 0x105, CSR_SCOUNTEREN = 0x106,
 	CSR_SENVCFG = 0x10a, CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142,
 	CSR_STVAL = 0x143, CSR_SIP = 0x144, CSR_STIMECMP = 0x14d, CSR_SATP = 0x180,
@@ -225,11 +225,27 @@ static bool is_owners_counter(unsigned csr)
 	return csr >= CSR_CYCLE && csr <= CSR_HPMCOUNTER31 && csr != CSR_TIME;
 }
 
+/*
+ * Zkr's entropy source, as a hypervisor has it (Zkr, "Access Control to seed"): an instruction
+ * that writes traps to the owner from S and U mode alike; one that only reads is illegal.
+ */
+static enum rv_csr_result seed_access(struct rv_hart *h, enum rv_csr_op op, u64 val)
+{
+	if (!rv_has(h, RV_EXT_ZKR) || op == RV_CSR_READ)
+		return RV_CSR_ILLEGAL;
+	h->exit.csr.num = CSR_SEED;
+	h->exit.csr.new_value = op == RV_CSR_WRITE ? val : op == RV_CSR_SET ? ~0ull : 0;
+	h->exit.csr.write_mask = op == RV_CSR_WRITE ? ~0ull : val;
+	return RV_CSR_OWNER;
+}
+
 enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, u64 val,
 				 u64 *old)
 {
 	if (!csr_allowed(h, csr, op != RV_CSR_READ))
 		return RV_CSR_ILLEGAL;
+	if (csr == CSR_SEED)
+		return seed_access(h, op, val);
 	if ((h->csrs && is_owners_counter(csr)) || !csr_get(h, csr, old)) {
 		if (!h->csrs || !h->csrs->access(h->owner, csr, op, val, old))
 			return RV_CSR_ILLEGAL;

@@ -76,6 +76,7 @@ void rv_hart_reset(struct rv_hart *h)
 	h->stimecmp = ~0ull;
 	h->res_host = NULL;
 	h->mmio.pending = false;
+	h->csr.pending = false;
 	h->exit.reason = RV_EXIT_NONE;
 	__atomic_store_n(&h->sie, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&h->irq_lines, 0, __ATOMIC_RELAXED);
@@ -164,6 +165,14 @@ void rv_hart_complete_ecall(struct rv_hart *h)
 {
 	h->pc += 4;
 	h->instret++;
+}
+
+void rv_hart_complete_csr(struct rv_hart *h, u64 value)
+{
+	if (!h->csr.pending)
+		return;
+	h->csr.pending = false;
+	h->x[h->csr.rd] = value;
 }
 
 /* ------------------------------------------------------------ interrupts */
@@ -339,6 +348,7 @@ static void run_faulted(struct rv_hart *h, const void *host)
 		va = h->x[op->rs1] + (u64)(s64)op->imm;
 		gpa = h->tlb_gpa[rv_tlb_slot(h, va) - h->tlb] | (va & ~RV_PAGE_MASK);
 	}
+	rv_cas_release(h);
 	h->exit.reason = RV_EXIT_FAULT;
 	h->exit.fault.gpa = gpa;
 	h->exit.fault.err = -EFAULT;

@@ -25,6 +25,7 @@ enum rv_exit {
 	RV_EXIT_PAUSE,		/* the guest spins (pause, wrs): let others run; pc is behind it */
 	RV_EXIT_MMIO_READ,	/* exit.mmio; rv_hart_complete_mmio_read() goes on */
 	RV_EXIT_MMIO_WRITE,	/* exit.mmio; the store is complete once the owner has taken it */
+	RV_EXIT_CSR,		/* exit.csr; rv_hart_complete_csr() goes on */
 	RV_EXIT_FAULT,		/* memory can't be reached: exit.fault; pc at the instruction */
 	RV_EXIT_DEBUG,		/* ebreak while debug_ebreak is set, or a single step is over */
 };
@@ -42,6 +43,11 @@ struct rv_exit_info {
 			int err;	/* -errno */
 			const void *host;	/* EFAULT: the address that failed, or NULL */
 		} fault;
+		struct {
+			unsigned num;	/* the entropy source, seed, is the only one */
+			u64 new_value;	/* what is written, in the bits of write_mask */
+			u64 write_mask;
+		} csr;
 	};
 };
 
@@ -52,9 +58,22 @@ enum rv_ext {
 	RV_EXT_ZICBOP, RV_EXT_ZICNTR, RV_EXT_ZICSR, RV_EXT_ZIFENCEI, RV_EXT_ZIHINTPAUSE,
 	RV_EXT_ZAWRS, RV_EXT_SVINVAL, RV_EXT_SVNAPOT, RV_EXT_SVPBMT, RV_EXT_SVADE, RV_EXT_SSTC,
 	RV_EXT_SSCOFPMF,	/* interrupt 13 alone: the counters are the owner's */
+	RV_EXT_ZBKB, RV_EXT_ZBKC, RV_EXT_ZBKX, RV_EXT_ZKND, RV_EXT_ZKNE, RV_EXT_ZKNH, RV_EXT_ZKR,
+	RV_EXT_ZKSED, RV_EXT_ZKSH, RV_EXT_ZFH, RV_EXT_ZFHMIN, RV_EXT_ZFA, RV_EXT_ZCB, RV_EXT_ZCMOP,
+	RV_EXT_ZIMOP, RV_EXT_ZACAS,
 	RV_EXT_COUNT
 };
 #define RV_EXT_ALL (BIT(RV_EXT_COUNT) - 1)
+
+/*
+ * Is this host's memory order at least RVTSO (Ztso)? Loads and stores of a guest are plain ones
+ * of the host's, so it is the guest's order, too.
+ */
+#if defined(__x86_64__) || defined(__riscv_ztso)
+#define RV_HOST_IS_TSO 1
+#else
+#define RV_HOST_IS_TSO 0
+#endif
 
 #define RV_CBO_BLOCK_SIZE 64
 #define RV_TIMEBASE_HZ 10000000	/* the time CSR: host CLOCK_MONOTONIC / 100 ns + offset */
@@ -105,6 +124,8 @@ const struct rv_exit_info *rv_hart_run(struct rv_hart *h);
 void rv_hart_complete_ecall(struct rv_hart *h);
 /* After RV_EXIT_MMIO_READ: data's low len bytes, sign- or zero-extended as the load wants. */
 void rv_hart_complete_mmio_read(struct rv_hart *h, u64 data);
+/* After RV_EXIT_CSR: what the instruction reads. */
+void rv_hart_complete_csr(struct rv_hart *h, u64 value);
 /* Makes the guest take an exception at its pc (a redirected trap: an SBI or CSR the owner refuses). */
 void rv_hart_inject_trap(struct rv_hart *h, u64 scause, u64 stval);
 

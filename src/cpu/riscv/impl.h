@@ -187,12 +187,17 @@ struct rv_hart {
 	u64 res_val;
 	const void *res_host;
 	u8 res_size;
+	bool cas_locked;	/* inside of amocas.q on a host that needs a lock for it */
 
 	struct rv_exit_info exit;
 	struct {
 		u8 rd, aux;
 		bool pending;
 	} mmio;
+	struct {
+		u8 rd;
+		bool pending;
+	} csr;			/* an access that the owner completes */
 
 	u64 extensions;
 	const struct cpu_phys_ops *phys;
@@ -345,6 +350,8 @@ const struct rv_op *rv_load_slow(struct rv_hart *h, const struct rv_op *op, u64 
 const struct rv_op *rv_store_slow(struct rv_hart *h, const struct rv_op *op, u64 va, u64 val);
 /* Host address for an AMO, LR or SC of size bytes at va; NULL after a trap or exit. */
 void *rv_amo_addr(struct rv_hart *h, const struct rv_op *op, u64 va, unsigned size, bool lr);
+/* After a host fault: gives up what amocas.q held. */
+void rv_cas_release(struct rv_hart *h);
 void rv_mmu_reset(struct rv_hart *h);
 void rv_mmu_context(struct rv_hart *h);		/* after a change of priv, SUM or MXR */
 void rv_mmu_satp(struct rv_hart *h);		/* after a change of satp */
@@ -355,8 +362,11 @@ void rv_mmu_flush_va(struct rv_hart *h, u64 va);
 
 /* -------------------------------------------------------------- csr.c */
 
-enum rv_csr_result { RV_CSR_OK, RV_CSR_CHECK, RV_CSR_END, RV_CSR_ILLEGAL };
-/* *old is what was read. CHECK: an interrupt may now be deliverable. END: translation changed. */
+enum rv_csr_result { RV_CSR_OK, RV_CSR_CHECK, RV_CSR_END, RV_CSR_ILLEGAL, RV_CSR_OWNER };
+/*
+ * *old is what was read. CHECK: an interrupt may now be deliverable. END: translation changed.
+ * OWNER: only the owner can answer, outside of the run.
+ */
 enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op op, u64 val,
 				 u64 *old);
 void rv_fp_update(struct rv_hart *h);

@@ -380,8 +380,8 @@ static void load_done(struct rv_hart *h, u8 rd, u8 aux, u64 v)
 	}
 	if (!(aux & RV_MEM_FP))
 		h->x[rd] = v;
-	else
-		h->f[rd] = (aux & RV_MEM_SIZE) == 2 ? v | 0xffffffff00000000 : v;
+	else	/* NaN-boxed where it is narrower */
+		h->f[rd] = (aux & RV_MEM_SIZE) == 3 ? v : v | ~0ull << (8 << (aux & RV_MEM_SIZE));
 }
 
 /*

@@ -7,10 +7,7 @@
  * it with fp_check, which is sstatus.FS's gate; so no op looks at FS itself.
  */
 #include "cpu/fp/hostfp.h"
-#include "cpu/fp/softfloat.h"
-#include "cpu/riscv/impl.h"
-
-#define NEXT return DISPATCH(h, op + 1)
+#include "cpu/riscv/ops_fp.h"
 
 /* Not an instruction: FS must not be off; what follows may write FP state. */
 RV_OP(fp_check)
@@ -39,44 +36,6 @@ RV_OP(fp_dynamic_rm)
 		return rv_raise(h, op, RV_CAUSE_ILLEGAL, op->raw);
 	NEXT;
 }
-
-static inline enum sf_round rm_of(const struct rv_hart *h, u8 aux)
-{
-	return (aux & 7) == 7 ? (enum sf_round)h->frm : (enum sf_round)(aux & 7);
-}
-
-static inline void raise_flags(struct rv_hart *h, u8 flags)
-{
-	if (flags & ~h->fflags) {
-		h->fflags |= flags;
-		rv_fp_update(h);
-	}
-}
-
-#define RM rm_of(h, op->aux)
-#define S1 sf32_unbox(h->f[op->rs1])
-#define S2 sf32_unbox(h->f[op->rs2])
-#define S3 sf32_unbox(h->f[op->aux >> 3])
-#define D1 (h->f[op->rs1])
-#define D2 (h->f[op->rs2])
-#define D3 (h->f[op->aux >> 3])
-#define FAST (h->fp_fast[op->aux & 7])
-
-/*
- * The exact path, apart from the op: it has a flags variable whose address is taken, which
- * would keep the op from tail-calling.
- */
-#define SOFT(name, type, ...) \
-	static sv_noinline type soft_##name(struct rv_hart *h, const struct rv_op *op) \
-	{ \
-		u8 fl = 0; \
-		type r = (type)(__VA_ARGS__); \
-		raise_flags(h, fl); \
-		return r; \
-	}
-
-#define BOX32(v) sf32_box(v)
-#define BOX64(v) (v)
 
 /* Two-operand arithmetic. */
 #define ARITH(name, sfx, bits, X1, X2) \
@@ -143,8 +102,6 @@ FMAS(msub, 0, 1)
 FMAS(nmsub, 1, 0)
 FMAS(nmadd, 1, 1)
 
-/* No rounding and no flags. */
-#define PLAIN(name, expr) RV_OP(name) { h->f[op->rd] = (expr); NEXT; }
 PLAIN(fsgnj_s, sf32_box(sf32_sgnj(S1, S2)))
 PLAIN(fsgnjn_s, sf32_box(sf32_sgnjn(S1, S2)))
 PLAIN(fsgnjx_s, sf32_box(sf32_sgnjx(S1, S2)))
@@ -153,15 +110,6 @@ PLAIN(fsgnjn_d, sf64_sgnjn(D1, D2))
 PLAIN(fsgnjx_d, sf64_sgnjx(D1, D2))
 PLAIN(fmv_w_x, sf32_box((u32)h->x[op->rs1]))
 PLAIN(fmv_d_x, h->x[op->rs1])
-
-/* To the float registers through softfloat. */
-#define TO_F(name, box, type, ...) \
-	SOFT(name, type, __VA_ARGS__) \
-	RV_OP(name) { h->f[op->rd] = box(soft_##name(h, op)); NEXT; }
-/* To the integer registers; 32-bit results sign-extend. */
-#define TO_X(name, type, ext, ...) \
-	SOFT(name, type, __VA_ARGS__) \
-	RV_OP(name) { h->x[op->rd] = (u64)(s64)(ext)soft_##name(h, op); NEXT; }
 
 TO_F(fmin_s, BOX32, u32, sf32_min(S1, S2, &fl))
 TO_F(fmax_s, BOX32, u32, sf32_max(S1, S2, &fl))

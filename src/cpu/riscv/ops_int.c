@@ -92,7 +92,7 @@ SETW(divuw, unlikely((u32)B == 0) ? ~0u : (u32)A / (u32)B)
 SETW(remw, rem_s((s32)A, (s32)B))
 SETW(remuw, unlikely((u32)B == 0) ? (u32)A : (u32)A % (u32)B)
 
-/* --------------------------------------------------- Zba Zbb Zbs Zbc Zicond */
+/* -------------------------------------- Zba Zbb Zbs Zicond Zimop; Zbc: ops_crypto.c */
 
 SET(add_uw, B + (u32)A)
 SET(sh1add, B + (A << 1))
@@ -148,19 +148,6 @@ static inline u64 orc_b(u64 v)
 }
 SET(orc_b, orc_b(A))
 
-static unsigned __int128 clmul_wide(u64 a, u64 b)
-{
-	unsigned __int128 wide = a, r = 0;
-
-	for (; b; b >>= 1, wide <<= 1)
-		if (b & 1)
-			r ^= wide;
-	return r;
-}
-SET(clmul, clmul_wide(A, B))
-SET(clmulh, clmul_wide(A, B) >> 64)
-SET(clmulr, clmul_wide(A, B) >> 63)
-
 SET(bclr, A & ~BIT(B & 63))
 SET(bext, A >> (B & 63) & 1)
 SET(binv, A ^ BIT(B & 63))
@@ -169,8 +156,10 @@ SET(bclri, A & ~BIT(op->imm))
 SET(bexti, A >> op->imm & 1)
 SET(binvi, A ^ BIT(op->imm))
 SET(bseti, A | BIT(op->imm))
-SET(czero_eqz, B ? A : 0)
-SET(czero_nez, B ? 0 : A)
+/* Masks: Zkt wants no branch here. */
+SET(czero_eqz, A & (0 - (u64)(B != 0)))
+SET(czero_nez, A & (0 - (u64)(B == 0)))
+SET(mop, 0)	/* until an extension gives it a meaning */
 
 /* -------------------------------------------------------------- jumps */
 

@@ -9,6 +9,8 @@
  * Guest memory is shared with other harts and the owner: aligned accesses are relaxed
  * atomics, which cost nothing on any 64-bit host and are what RVWMO asks of plain ones.
  */
+#include <sched.h>
+
 #include "cpu/riscv/impl.h"
 
 #define NEXT return DISPATCH(h, op + 1)
@@ -34,6 +36,7 @@ LOAD(ld, u64, h->x, v)
 LOAD(lbu, u8, h->x, v)
 LOAD(lhu, u16, h->x, v)
 LOAD(lwu, u32, h->x, v)
+LOAD(flh, u16, h->f, v | 0xffffffffffff0000)
 LOAD(flw, u32, h->f, v | 0xffffffff00000000)
 LOAD(fld, u64, h->f, v)
 
@@ -54,6 +57,7 @@ STORE(sb, u8, h->x)
 STORE(sh, u16, h->x)
 STORE(sw, u32, h->x)
 STORE(sd, u64, h->x)
+STORE(fsh, u16, h->f)
 STORE(fsw, u32, h->f)
 STORE(fsd, u64, h->f)
 
@@ -133,6 +137,131 @@ SC(sc_d, u64)
 
 AMOS(w, s32, u32)
 AMOS(d, s64, u64)
+
+/* --------------------------------------------------------------- Zacas */
+
+/* rd is an operand too: op->aux is its number, which for x0 is not the sink. */
+#define AMOCAS(name, stype, utype) \
+	RV_OP(name) \
+	{ \
+		utype *p = rv_amo_addr(h, op, h->x[op->rs1], sizeof(utype), false); \
+		if (unlikely(!p)) \
+			return NULL; \
+		h->x[op->rd] = (u64)(s64)(stype)cas_##utype(p, (utype)h->x[op->aux], \
+							    (utype)h->x[op->rs2]); \
+		NEXT; \
+	}
+
+/* What was there. Apart from the op: an address of a variable is taken. */
+static sv_noinline u32 cas_u32(u32 *p, u32 expected, u32 want)
+{
+	__atomic_compare_exchange_n(p, &expected, want, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return expected;
+}
+
+static sv_noinline u64 cas_u64(u64 *p, u64 expected, u64 want)
+{
+	__atomic_compare_exchange_n(p, &expected, want, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return expected;
+}
+
+AMOCAS(amocas_w, s32, u32)
+AMOCAS(amocas_d, s64, u64)
+
+/*
+ * 16 bytes at once; *old is what is expected, and then what was there.
+ *
+ * A host without such an instruction takes a lock, so that these are atomic among themselves,
+ * and exchanges one half after the other, so that nothing that others store to a half is lost.
+ * What others can see there is the one half changed before the other (docs/engine.md).
+ */
+#if defined(__x86_64__)
+static void cas_16(struct rv_hart *h, u64 *p, u64 old[2], u64 lo, u64 hi)
+{
+	__asm__ volatile("lock cmpxchg16b %2"
+			 : "+a"(old[0]), "+d"(old[1]), "+m"(*(u64 (*)[2])p)
+			 : "b"(lo), "c"(hi) : "cc", "memory");
+}
+#elif defined(__aarch64__)
+/* The pair that was loaded is what it was only if a store of it succeeds: so it is stored. */
+static void cas_16(struct rv_hart *h, u64 *p, u64 old[2], u64 lo, u64 hi)
+{
+	u64 a, b, x, y;
+	u32 failed;
+
+	do {
+		__asm__ volatile("ldaxp %0, %1, %2" : "=&r"(a), "=&r"(b)
+				 : "Q"(*(u64 (*)[2])p) : "memory");
+		x = a == old[0] && b == old[1] ? lo : a;
+		y = a == old[0] && b == old[1] ? hi : b;
+		__asm__ volatile("stlxp %w0, %2, %3, %1" : "=&r"(failed), "=Q"(*(u64 (*)[2])p)
+				 : "r"(x), "r"(y) : "memory");
+	} while (failed);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	old[0] = a;
+	old[1] = b;
+}
+#else
+/* A host fault on p leaves the run with the lock held: rv_cas_release(). */
+static u32 cas_lock;
+
+static void cas_16(struct rv_hart *h, u64 *p, u64 old[2], u64 lo, u64 hi)
+{
+	u64 a, b, undo = lo;
+
+	while (__atomic_exchange_n(&cas_lock, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
+	h->cas_locked = true;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	a = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+	b = __atomic_load_n(p + 1, __ATOMIC_SEQ_CST);
+	if (a == old[0] && b == old[1] &&
+	    __atomic_compare_exchange_n(p, &a, lo, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+	    !__atomic_compare_exchange_n(p + 1, &b, hi, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		/* Somebody has stored to the upper half: not equal then. Unless to the lower, too. */
+		__atomic_compare_exchange_n(p, &undo, a, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	rv_cas_release(h);
+	old[0] = a;
+	old[1] = b;
+}
+
+void rv_cas_release(struct rv_hart *h)
+{
+	if (!h->cas_locked)
+		return;
+	h->cas_locked = false;
+	__atomic_store_n(&cas_lock, 0, __ATOMIC_RELEASE);
+}
+#endif
+
+#if defined(__x86_64__) || defined(__aarch64__)
+void rv_cas_release(struct rv_hart *h)
+{
+}
+#endif
+
+/* Register pairs; a pair at x0 reads as zeros, and is not written. */
+static sv_noinline void cas_pair(struct rv_hart *h, const struct rv_op *op, u64 *p)
+{
+	unsigned rd = op->aux, rs2 = op->rs2;
+	u64 old[2] = { h->x[rd], rd ? h->x[rd + 1] : 0 };
+
+	cas_16(h, p, old, h->x[rs2], rs2 ? h->x[rs2 + 1] : 0);
+	if (rd) {
+		h->x[rd] = old[0];
+		h->x[rd + 1] = old[1];
+	}
+}
+
+RV_OP(amocas_q)
+{
+	u64 *p = rv_amo_addr(h, op, h->x[op->rs1], 16, false);
+
+	if (unlikely(!p))
+		return NULL;
+	cas_pair(h, op, p);
+	NEXT;
+}
 
 /* --------------------------------------------------------- cache blocks */
 

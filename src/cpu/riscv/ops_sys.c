@@ -129,7 +129,7 @@ static sv_noinline enum rv_csr_result csr_do(struct rv_hart *h, const struct rv_
 	h->instret -= (u64)h->block->n - op->idx;
 	r = rv_csr_access(h, (unsigned)op->imm, what, val, &old);
 	h->instret += (u64)h->block->n - op->idx;
-	if (r != RV_CSR_ILLEGAL)
+	if (r != RV_CSR_ILLEGAL && r != RV_CSR_OWNER)
 		h->x[op->rd] = old;
 	return r;
 }
@@ -147,6 +147,10 @@ RV_OP(csr)
 	case RV_CSR_END:
 		h->instret -= (u64)h->block->n - op->idx - 1;
 		return rv_leave_to(h, rv_op_pc(h, op) + op->len);
+	case RV_CSR_OWNER:
+		h->csr.rd = op->rd;
+		h->csr.pending = true;
+		return rv_exit_after(h, op, RV_EXIT_CSR);
 	case RV_CSR_ILLEGAL:
 		break;
 	}

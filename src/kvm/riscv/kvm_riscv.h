@@ -74,7 +74,7 @@ struct riscv_vcpu {
 	u64 isa;			/* BIT(RV_EXT_*), BIT(RISCV_EXT_*) the guest has */
 	u64 mvendorid, marchid, mimpid;
 	bool ran_atleast_once;
-	bool mmio_pending, sbi_pending;	/* an exit's result has not been taken yet */
+	bool mmio_pending, sbi_pending, csr_pending;	/* an exit's result has not been taken yet */
 	u8 mmio_len;
 	bool signalled;			/* a sleep inside of this run was ended by a signal */
 	const u64 *attention;		/* what the hart was told */

@@ -333,6 +333,9 @@ static void take_answer(struct riscv_vcpu *v)
 		rv_hart_set_x(v->hart, X_A0, run->riscv_sbi.ret[0]);
 		rv_hart_set_x(v->hart, X_A1, run->riscv_sbi.ret[1]);
 		rv_hart_complete_ecall(v->hart);
+	} else if (v->csr_pending && reason == KVM_EXIT_RISCV_CSR) {
+		v->csr_pending = false;
+		rv_hart_complete_csr(v->hart, run->riscv_csr.ret_value);
 	}
 }
 
@@ -350,6 +353,20 @@ static void exit_mmio(struct riscv_vcpu *v, const struct rv_exit_info *info)
 	v->mmio_len = info->mmio.len;
 	v->mmio_pending = !write;
 	run->exit_reason = KVM_EXIT_MMIO;
+}
+
+/* The entropy source: user space has it. */
+static void exit_csr(struct riscv_vcpu *v, const struct rv_exit_info *info)
+{
+	struct kvm_run *run = v->vcpu.run;
+
+	v->vcpu.stat->arch[STAT_CSR_EXIT_USER]++;
+	v->csr_pending = true;
+	run->riscv_csr.csr_num = info->csr.num;
+	run->riscv_csr.new_value = info->csr.new_value;
+	run->riscv_csr.write_mask = info->csr.write_mask;
+	run->riscv_csr.ret_value = 0;
+	run->exit_reason = KVM_EXIT_RISCV_CSR;
 }
 
 static enum loop exit_fault(struct riscv_vcpu *v, const struct rv_exit_info *info, long *ret)
@@ -380,6 +397,9 @@ static enum loop handle_exit(struct riscv_vcpu *v, const struct rv_exit_info *in
 		default:
 			return LOOP_AGAIN;
 		}
+	case RV_EXIT_CSR:
+		exit_csr(v, info);
+		return LOOP_LEAVE;
 	case RV_EXIT_WFI:
 		v->vcpu.stat->arch[STAT_WFI_EXIT]++;
 		riscv_vcpu_wfi(v);

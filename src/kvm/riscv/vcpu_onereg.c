@@ -69,6 +69,25 @@ static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
 	EXT(ZIFENCEI, RV_EXT_ZIFENCEI, false, 0),
 	EXT(ZICOND, RV_EXT_ZICOND, false, 0),
 	EXT(ZAWRS, RV_EXT_ZAWRS, false, 0),
+	EXT(ZBKB, RV_EXT_ZBKB, false, 0),
+	EXT(ZBKC, RV_EXT_ZBKC, false, 0),
+	EXT(ZBKX, RV_EXT_ZBKX, false, 0),
+	EXT(ZKND, RV_EXT_ZKND, false, 0),
+	EXT(ZKNE, RV_EXT_ZKNE, false, 0),
+	EXT(ZKNH, RV_EXT_ZKNH, false, 0),
+	EXT(ZKR, RV_EXT_ZKR, false, 0),
+	EXT(ZKSED, RV_EXT_ZKSED, false, 0),
+	EXT(ZKSH, RV_EXT_ZKSH, false, 0),
+	EXT(ZKT, ALWAYS, false, 0),		/* cpu/riscv/crypto.h; tests/unit/test_zkt.c */
+	EXT(ZFH, RV_EXT_ZFH, false, 0),
+	EXT(ZFHMIN, RV_EXT_ZFHMIN, false, 0),
+	EXT(ZFA, RV_EXT_ZFA, false, 0),
+	EXT(ZCB, RV_EXT_ZCB, false, 0),
+	EXT(ZCMOP, RV_EXT_ZCMOP, false, 0),
+	EXT(ZIMOP, RV_EXT_ZIMOP, false, 0),
+	EXT(ZACAS, RV_EXT_ZACAS, false, 0),
+	/* Guest accesses are plain ones of the host's. */
+	[KVM_RISCV_ISA_EXT_ZTSO] = { .engine = ALWAYS, .present = RV_HOST_IS_TSO },
 };
 
 static bool has_ext(const struct riscv_vcpu *v, unsigned int rv_ext)

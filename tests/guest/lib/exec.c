@@ -87,6 +87,10 @@ u64 edge_float(u64 *random)
 		0x40000000, 0x3f800001, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7fc00000,
 		0x7f800001, 0xffc00001, 0x4f000000, 0x5f000000, 0xcf000000, 0x4f800000,
 	};
+	static const u16 halves[] = {
+		0, 0x8000, 1, 0x03ff, 0x0400, 0x3c00, 0xbc00, 0x3800, 0x3c01, 0x7bff, 0x7c00, 0xfc00,
+		0x7e00, 0x7d01, 0xfe01, 0x6400, 0x7800,
+	};
 	u64 r = random64(random);
 
 	switch (r & 15) {
@@ -110,6 +114,10 @@ u64 edge_float(u64 *random)
 		return 0xffffffff00000000 | r >> 32;
 	case 12:
 		return edge_value(random);
+	case 13:
+		return 0xffffffffffff0000 | halves[(r >> 8) % ARRAY_SIZE(halves)];
+	case 14:
+		return 0xffffffffffff0000 | r >> 48;
 	default:
 		return random64(random);
 	}

@@ -58,10 +58,29 @@ static u64 single(unsigned i)
 		unboxed[i - ARRAY_SIZE(floats)];
 }
 
+static const u16 halves[] = {
+	0x0000, 0x8000, 0x0001, 0x8001, 0x0002, 0x03ff, 0x83ff, 0x0400, 0x8401, 0x0401, 0x07ff,
+	0x3c00, 0xbc00, 0x3c01, 0x3bff, 0x3800, 0xb800, 0x3801, 0x3e00, 0xbe00, 0x4100, 0x4248,
+	0x3555, 0xd640, 0x63ff, 0x6400, 0x6401, 0x67ff, 0xe7fe, 0x6800, 0x77ff, 0x7800, 0xf801,
+	0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xfe23, 0x7c01, 0xfd00, 0x1000, 0x1c00, 0x39a8,
+};
+
+/* Not NaN-boxed as a half is. */
+static const u64 unboxed_halves[] = { 0x0000000000003c00, 0xffffffff3f803c00, 0xfffffffefffc4248,
+				      0x7fffffffffff3c00 };
+
+static u64 half(unsigned i)
+{
+	return i < ARRAY_SIZE(halves) ? 0xffffffffffff0000 | halves[i] :
+		unboxed_halves[i - ARRAY_SIZE(halves)];
+}
+
 static unsigned operand_count(u64 kind)
 {
 	if ((kind & 255) <= RR || (kind & 255) == IF)
 		return ARRAY_SIZE(ints);
+	if (kind & HALF)
+		return ARRAY_SIZE(halves) + ARRAY_SIZE(unboxed_halves);
 	return kind & SINGLE ? ARRAY_SIZE(floats) + ARRAY_SIZE(unboxed) : ARRAY_SIZE(doubles);
 }
 
@@ -69,6 +88,8 @@ static u64 operand(u64 kind, unsigned i)
 {
 	if ((kind & 255) <= RR || (kind & 255) == IF)
 		return ints[i];
+	if (kind & HALF)
+		return half(i);
 	return kind & SINGLE ? single(i) : doubles[i];
 }
 

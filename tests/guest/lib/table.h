@@ -19,10 +19,11 @@
 #define IF	8
 #define SINGLE	0x100		/* operands are NaN-boxed floats (and some that are not boxed) */
 #define DYN	0x200		/* for every frm */
+#define HALF	0x800		/* operands are NaN-boxed halves (and some that are not boxed) */
 #define TABLE_SELF	0x400	/* QEMU 7.2 lacks it: checked against lib/table.c's model */
 
 #ifdef __ASSEMBLER__
-	.option	arch, rv64gc_zba_zbb_zbs_zbc
+	.option	arch, rv64gc_zba_zbb_zbs_zbc_zbkb_zbkc_zbkx_zknd_zkne_zknh_zksed_zksh_zfh
 	/* T_BEGIN/T_END around a body of several lines; T for one instruction. */
 	.macro	T_BEGIN kind, name
 	.section .ops, "a"
