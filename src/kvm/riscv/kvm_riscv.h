@@ -146,6 +146,25 @@ void riscv_vcpu_settle(struct riscv_vcpu *v);
 /* Sleeps until an interrupt, the timer, or a signal; the run loop sees the latter. */
 void riscv_vcpu_wfi(struct riscv_vcpu *v);
 
+/*
+ * A set of extensions that ONE_REG shows one by one and 64 at a time (MULTI_EN, MULTI_DIS).
+ * get and set are of one extension; -ENOENT if there is no such.
+ */
+struct ext_set {
+	u64 max;		/* numbers are below */
+	int (*get)(struct riscv_vcpu *v, u64 num, u64 *val);
+	int (*set)(struct riscv_vcpu *v, u64 num, u64 val);
+};
+
+/* vcpu_onereg_isa.c */
+extern const struct ext_set isa_exts;
+static inline bool vcpu_has_ext(const struct riscv_vcpu *v, unsigned int rv_ext)
+{
+	return v->isa & BIT(rv_ext);
+}
+u64 isa_letters(const struct riscv_vcpu *v);
+int isa_set_letters(struct riscv_vcpu *v, u64 val);
+
 /* vcpu_onereg.c */
 int riscv_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg);
 int riscv_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg);

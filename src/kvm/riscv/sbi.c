@@ -15,7 +15,7 @@
 static const struct {
 	unsigned int idx;		/* KVM_RISCV_SBI_EXT_*; MAX: cannot be disabled */
 	const struct sbi_ext *ext;
-} sbi_exts[] = {
+} sbi_table[] = {
 	{ KVM_RISCV_SBI_EXT_MAX, &sbi_ext_base },
 	{ KVM_RISCV_SBI_EXT_V01, &sbi_ext_v01 },
 	{ KVM_RISCV_SBI_EXT_TIME, &sbi_ext_time },
@@ -35,28 +35,28 @@ static const struct {
 
 void sbi_vcpu_init(struct riscv_vcpu *v)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(sbi_exts); i++) {
-		const struct sbi_ext *ext = sbi_exts[i].ext;
+	for (size_t i = 0; i < ARRAY_SIZE(sbi_table); i++) {
+		const struct sbi_ext *ext = sbi_table[i].ext;
 
-		if (sbi_exts[i].idx >= KVM_RISCV_SBI_EXT_MAX)
+		if (sbi_table[i].idx >= KVM_RISCV_SBI_EXT_MAX)
 			continue;
 		if (ext->probe && !ext->probe(v))
-			v->sbi_status[sbi_exts[i].idx] = SBI_EXT_UNAVAILABLE;
+			v->sbi_status[sbi_table[i].idx] = SBI_EXT_UNAVAILABLE;
 		else
-			v->sbi_status[sbi_exts[i].idx] =
+			v->sbi_status[sbi_table[i].idx] =
 				ext->default_disabled ? SBI_EXT_DISABLED : SBI_EXT_ENABLED;
 	}
 }
 
 const struct sbi_ext *sbi_find_ext(const struct riscv_vcpu *v, u64 id)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(sbi_exts); i++) {
-		const struct sbi_ext *ext = sbi_exts[i].ext;
+	for (size_t i = 0; i < ARRAY_SIZE(sbi_table); i++) {
+		const struct sbi_ext *ext = sbi_table[i].ext;
 
 		if (id < ext->first || id > ext->last)
 			continue;
-		if (sbi_exts[i].idx >= KVM_RISCV_SBI_EXT_MAX ||
-		    v->sbi_status[sbi_exts[i].idx] == SBI_EXT_ENABLED)
+		if (sbi_table[i].idx >= KVM_RISCV_SBI_EXT_MAX ||
+		    v->sbi_status[sbi_table[i].idx] == SBI_EXT_ENABLED)
 			return ext;
 		return NULL;
 	}
@@ -152,7 +152,7 @@ u64 sbi_for_each_hart(struct riscv_vcpu *v, u64 base, u64 mask,
 	return found;
 }
 
-bool sbi_ext_listed(const struct riscv_vcpu *v, unsigned int idx)
+static bool ext_listed(const struct riscv_vcpu *v, unsigned int idx)
 {
 	return idx < KVM_RISCV_SBI_EXT_MAX && v->sbi_status[idx] != SBI_EXT_UNAVAILABLE;
 }
@@ -161,51 +161,18 @@ static int set_single(struct riscv_vcpu *v, u64 num, u64 val)
 {
 	if (val > 1)
 		return -EINVAL;
-	if (num >= KVM_RISCV_SBI_EXT_MAX || !sbi_ext_listed(v, num))
+	if (num >= KVM_RISCV_SBI_EXT_MAX || !ext_listed(v, num))
 		return -ENOENT;
 	v->sbi_status[num] = val ? SBI_EXT_ENABLED : SBI_EXT_DISABLED;
 	return 0;
 }
 
-int sbi_set_ext(struct riscv_vcpu *v, u64 subtype, u64 num, u64 val)
+static int get_single(struct riscv_vcpu *v, u64 num, u64 *val)
 {
-	switch (subtype) {
-	case KVM_REG_RISCV_SBI_SINGLE:
-		return set_single(v, num, val);
-	case KVM_REG_RISCV_SBI_MULTI_EN:
-	case KVM_REG_RISCV_SBI_MULTI_DIS:
-		if (num > KVM_REG_RISCV_SBI_MULTI_REG_LAST)
-			return -ENOENT;
-		/* Bits that name nothing are passed over in silence. */
-		for (unsigned int i = 0; i < 64; i++)
-			if (val & BIT(i))
-				set_single(v, num * 64 + i, subtype == KVM_REG_RISCV_SBI_MULTI_EN);
-		return 0;
-	default:
+	if (num >= KVM_RISCV_SBI_EXT_MAX || !ext_listed(v, num))
 		return -ENOENT;
-	}
+	*val = v->sbi_status[num] == SBI_EXT_ENABLED;
+	return 0;
 }
 
-int sbi_get_ext(struct riscv_vcpu *v, u64 subtype, u64 num, u64 *val)
-{
-	*val = 0;
-	switch (subtype) {
-	case KVM_REG_RISCV_SBI_SINGLE:
-		if (num >= KVM_RISCV_SBI_EXT_MAX || !sbi_ext_listed(v, num))
-			return -ENOENT;
-		*val = v->sbi_status[num] == SBI_EXT_ENABLED;
-		return 0;
-	case KVM_REG_RISCV_SBI_MULTI_EN:
-	case KVM_REG_RISCV_SBI_MULTI_DIS:
-		if (num > KVM_REG_RISCV_SBI_MULTI_REG_LAST)
-			return -ENOENT;
-		for (unsigned int i = 0; i < 64 && num * 64 + i < KVM_RISCV_SBI_EXT_MAX; i++)
-			if (v->sbi_status[num * 64 + i] == SBI_EXT_ENABLED)
-				*val |= BIT(i);
-		if (subtype == KVM_REG_RISCV_SBI_MULTI_DIS)
-			*val = ~*val;
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
+const struct ext_set sbi_exts = { KVM_RISCV_SBI_EXT_MAX, get_single, set_single };

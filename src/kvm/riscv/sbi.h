@@ -75,10 +75,7 @@ void sbi_vcpu_init(struct riscv_vcpu *v);
 const struct sbi_ext *sbi_find_ext(const struct riscv_vcpu *v, u64 id);
 enum sbi_outcome sbi_forward(struct riscv_vcpu *v);
 enum sbi_outcome sbi_system_event(struct riscv_vcpu *v, u32 type, u64 reason);
-bool sbi_ext_listed(const struct riscv_vcpu *v, unsigned int idx);
-/* 0 or -errno, as the kernel answers for the registers KVM_REG_RISCV_SBI_EXT. */
-int sbi_set_ext(struct riscv_vcpu *v, u64 subtype, u64 num, u64 val);
-int sbi_get_ext(struct riscv_vcpu *v, u64 subtype, u64 num, u64 *val);
+extern const struct ext_set sbi_exts;	/* as ONE_REG shows them */
 
 /*
  * Calls fn for each vCPU whose id is in the mask from base (base ~0: all). Returns the

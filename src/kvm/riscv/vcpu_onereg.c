@@ -26,139 +26,20 @@
 #define SUBTYPE(num) ((num) & KVM_REG_RISCV_SUBTYPE_MASK)
 #define INDEX(num) ((num) & ~(u64)KVM_REG_RISCV_SUBTYPE_MASK)
 
-#define ALWAYS 0xfe		/* the I of RV64I: no bit of the engine's */
-
-/* KVM's extension numbers, what the engine calls them, and whether a guest may lose one. */
-struct isa_entry {
-	u8 engine;		/* enum rv_ext, ALWAYS */
-	bool can_disable;
-	char letter;		/* bit in config.isa; 0: none */
-	bool present;
-};
-
-#define EXT(kvm, eng, dis, let) \
-	[KVM_RISCV_ISA_EXT_##kvm] = { .engine = (eng), .can_disable = (dis), .letter = (let), \
-				      .present = true }
-static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
-	EXT(A, RV_EXT_A, false, 'a'),
-	EXT(C, RV_EXT_C, false, 'c'),
-	EXT(D, RV_EXT_D, true, 'd'),
-	EXT(F, RV_EXT_F, true, 'f'),
-	EXT(I, ALWAYS, false, 'i'),
-	EXT(M, RV_EXT_M, false, 'm'),
-	EXT(SVPBMT, RV_EXT_SVPBMT, true, 0),
-	EXT(SSTC, RV_EXT_SSTC, false, 0),
-	EXT(SVINVAL, RV_EXT_SVINVAL, false, 0),
-	EXT(SVNAPOT, RV_EXT_SVNAPOT, false, 0),
-	EXT(SSAIA, RISCV_EXT_SSAIA, true, 0),
-	EXT(SMSTATEEN, RISCV_EXT_SMSTATEEN, true, 0),
-	EXT(SSCOFPMF, RV_EXT_SSCOFPMF, false, 0),
-	EXT(ZIHINTPAUSE, RV_EXT_ZIHINTPAUSE, false, 0),
-	EXT(ZIHINTNTL, ALWAYS, false, 0),	/* hints, which do nothing */
-	EXT(ZIHPM, ALWAYS, false, 0),		/* through SBI PMU */
-	EXT(ZCA, RV_EXT_C, false, 0),
-	EXT(ZCD, ALWAYS, false, 0),		/* a number of its own: D=0 restores in any order */
-	EXT(ZICBOM, RV_EXT_ZICBOM, true, 0),
-	EXT(ZICBOZ, RV_EXT_ZICBOZ, true, 0),
-	EXT(ZBA, RV_EXT_ZBA, false, 0),
-	EXT(ZBB, RV_EXT_ZBB, false, 0),
-	EXT(ZBC, RV_EXT_ZBC, false, 0),
-	EXT(ZBS, RV_EXT_ZBS, false, 0),
-	EXT(ZICNTR, RV_EXT_ZICNTR, false, 0),
-	EXT(ZICSR, RV_EXT_ZICSR, false, 0),
-	EXT(ZIFENCEI, RV_EXT_ZIFENCEI, false, 0),
-	EXT(ZICOND, RV_EXT_ZICOND, false, 0),
-	EXT(ZAWRS, RV_EXT_ZAWRS, false, 0),
-	EXT(ZBKB, RV_EXT_ZBKB, false, 0),
-	EXT(ZBKC, RV_EXT_ZBKC, false, 0),
-	EXT(ZBKX, RV_EXT_ZBKX, false, 0),
-	EXT(ZKND, RV_EXT_ZKND, false, 0),
-	EXT(ZKNE, RV_EXT_ZKNE, false, 0),
-	EXT(ZKNH, RV_EXT_ZKNH, false, 0),
-	EXT(ZKR, RV_EXT_ZKR, false, 0),
-	EXT(ZKSED, RV_EXT_ZKSED, false, 0),
-	EXT(ZKSH, RV_EXT_ZKSH, false, 0),
-	EXT(ZKT, ALWAYS, false, 0),		/* cpu/riscv/crypto.h; tests/unit/test_zkt.c */
-	EXT(ZFH, RV_EXT_ZFH, false, 0),
-	EXT(ZFHMIN, RV_EXT_ZFHMIN, false, 0),
-	EXT(ZFA, RV_EXT_ZFA, false, 0),
-	EXT(ZCB, RV_EXT_ZCB, false, 0),
-	EXT(ZCMOP, RV_EXT_ZCMOP, false, 0),
-	EXT(ZIMOP, RV_EXT_ZIMOP, false, 0),
-	EXT(ZACAS, RV_EXT_ZACAS, false, 0),
-	/* Guest accesses are plain ones of the host's. */
-	[KVM_RISCV_ISA_EXT_ZTSO] = { .engine = ALWAYS, .present = RV_HOST_IS_TSO },
-};
-
-static bool has_ext(const struct riscv_vcpu *v, unsigned int rv_ext)
-{
-	return v->isa & BIT(rv_ext);
-}
-
-static bool isa_enabled(const struct riscv_vcpu *v, const struct isa_entry *e)
-{
-	return e->engine == ALWAYS || has_ext(v, e->engine);
-}
-
-static void set_isa(struct riscv_vcpu *v, u64 isa)
-{
-	/* Single precision alone: what was written as a register's low half is all of it. */
-	if (has_ext(v, RV_EXT_D) && !(isa & BIT(RV_EXT_D)))
-		for (unsigned int i = 0; i < 32; i++)
-			rv_hart_set_f(v->hart, i, rv_hart_get_f(v->hart, i) | ~0xffffffffull);
-	v->isa = isa;
-	rv_hart_set_extensions(v->hart, isa & RV_EXT_ALL);
-}
-
 /* config */
-
-static u64 config_isa(const struct riscv_vcpu *v)
-{
-	u64 val = 0;
-
-	for (unsigned int i = 0; i < KVM_RISCV_ISA_EXT_MAX; i++)
-		if (isa_table[i].letter && isa_enabled(v, &isa_table[i]))
-			val |= BIT(isa_table[i].letter - 'a');
-	return val;
-}
-
-static int set_config_isa(struct riscv_vcpu *v, u64 val)
-{
-	u64 isa = v->isa;
-
-	if (val >> 26)		/* letters only */
-		return -EINVAL;
-	if (val == config_isa(v))
-		return 0;
-	if (v->ran_atleast_once)
-		return -EBUSY;
-	/* What cannot change is passed over in silence. */
-	for (unsigned int i = 0; i < KVM_RISCV_ISA_EXT_MAX; i++) {
-		const struct isa_entry *e = &isa_table[i];
-
-		if (!e->letter || e->engine == ALWAYS)
-			continue;
-		if (val & BIT(e->letter - 'a'))
-			isa |= BIT(e->engine);
-		else if (e->can_disable)
-			isa &= ~BIT(e->engine);
-	}
-	set_isa(v, isa);
-	return 0;
-}
 
 static int get_config(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
 {
 	switch (num) {
 	case KVM_REG_RISCV_CONFIG_REG(isa):
-		*val = config_isa(v);
+		*val = isa_letters(v);
 		return 0;
 	case KVM_REG_RISCV_CONFIG_REG(zicbom_block_size):
 		*val = RV_CBO_BLOCK_SIZE;
-		return has_ext(v, RV_EXT_ZICBOM) ? 0 : -ENOENT;
+		return vcpu_has_ext(v, RV_EXT_ZICBOM) ? 0 : -ENOENT;
 	case KVM_REG_RISCV_CONFIG_REG(zicboz_block_size):
 		*val = RV_CBO_BLOCK_SIZE;
-		return has_ext(v, RV_EXT_ZICBOZ) ? 0 : -ENOENT;
+		return vcpu_has_ext(v, RV_EXT_ZICBOZ) ? 0 : -ENOENT;
 	case KVM_REG_RISCV_CONFIG_REG(mvendorid):
 		*val = v->mvendorid;
 		return 0;
@@ -190,13 +71,13 @@ static int set_config(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 {
 	switch (num) {
 	case KVM_REG_RISCV_CONFIG_REG(isa):
-		return set_config_isa(v, val);
+		return isa_set_letters(v, val);
 	case KVM_REG_RISCV_CONFIG_REG(zicbom_block_size):
-		if (!has_ext(v, RV_EXT_ZICBOM))
+		if (!vcpu_has_ext(v, RV_EXT_ZICBOM))
 			return -ENOENT;
 		return val == RV_CBO_BLOCK_SIZE ? 0 : -EINVAL;
 	case KVM_REG_RISCV_CONFIG_REG(zicboz_block_size):
-		if (!has_ext(v, RV_EXT_ZICBOZ))
+		if (!vcpu_has_ext(v, RV_EXT_ZICBOZ))
 			return -ENOENT;
 		return val == RV_CBO_BLOCK_SIZE ? 0 : -EINVAL;
 	case KVM_REG_RISCV_CONFIG_REG(mvendorid):
@@ -288,7 +169,7 @@ static int csr_subtype(const struct riscv_vcpu *v, u64 num)
 	case KVM_REG_RISCV_CSR_GENERAL:
 		return INDEX(num) < ARRAY_SIZE(csr_table) ? 0 : -ENOENT;
 	case KVM_REG_RISCV_CSR_SMSTATEEN:
-		return has_ext(v, RISCV_EXT_SMSTATEEN) && INDEX(num) < NR_SMSTATEEN ? 0 : -EINVAL;
+		return vcpu_has_ext(v, RISCV_EXT_SMSTATEEN) && INDEX(num) < NR_SMSTATEEN ? 0 : -EINVAL;
 	default:
 		return -ENOENT;
 	}
@@ -336,7 +217,7 @@ static u64 list_csr(struct riscv_vcpu *v, u64 *ids)
 	for (u64 i = 0; !aia_get_csr(v, i, &val); i++, n++)
 		if (ids)
 			ids[n] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_AIA, i);
-	for (u64 i = 0; has_ext(v, RISCV_EXT_SMSTATEEN) && i < NR_SMSTATEEN; i++, n++)
+	for (u64 i = 0; vcpu_has_ext(v, RISCV_EXT_SMSTATEEN) && i < NR_SMSTATEEN; i++, n++)
 		if (ids)
 			ids[n] = U64_ID(KVM_REG_RISCV_CSR | KVM_REG_RISCV_CSR_SMSTATEEN, i);
 	return n;
@@ -404,7 +285,7 @@ static u64 list_timer(struct riscv_vcpu *v, u64 *ids)
 
 static int fp_f_size(struct riscv_vcpu *v, u64 num, unsigned int size)
 {
-	if (!has_ext(v, RV_EXT_F))
+	if (!vcpu_has_ext(v, RV_EXT_F))
 		return -ENOENT;
 	if (size != 4)
 		return -EINVAL;
@@ -431,7 +312,7 @@ static int set_fp_f(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 		return err;
 	if (num == KVM_RISCV_FP_REG_FCSR)
 		return rv_hart_set_csr(v->hart, CSR_FCSR, val);
-	if (has_ext(v, RV_EXT_D))
+	if (vcpu_has_ext(v, RV_EXT_D))
 		val = (rv_hart_get_f(v->hart, num) & ~0xffffffffull) | (u32)val;
 	else
 		val |= ~0xffffffffull;
@@ -441,7 +322,7 @@ static int set_fp_f(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 
 static int fp_d_size(struct riscv_vcpu *v, u64 num, unsigned int size)
 {
-	if (!has_ext(v, RV_EXT_D) || num > KVM_RISCV_FP_REG_FCSR)
+	if (!vcpu_has_ext(v, RV_EXT_D) || num > KVM_RISCV_FP_REG_FCSR)
 		return -ENOENT;
 	return size == (num == KVM_RISCV_FP_REG_FCSR ? 4 : 8) ? 0 : -EINVAL;
 }
@@ -472,7 +353,7 @@ static int set_fp_d(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
 
 static u64 list_fp_f(struct riscv_vcpu *v, u64 *ids)
 {
-	if (!has_ext(v, RV_EXT_F))
+	if (!vcpu_has_ext(v, RV_EXT_F))
 		return 0;
 	for (u64 i = 0; ids && i <= KVM_RISCV_FP_REG_FCSR; i++)
 		ids[i] = U32_ID(KVM_REG_RISCV_FP_F, i);
@@ -481,7 +362,7 @@ static u64 list_fp_f(struct riscv_vcpu *v, u64 *ids)
 
 static u64 list_fp_d(struct riscv_vcpu *v, u64 *ids)
 {
-	if (!has_ext(v, RV_EXT_D))
+	if (!vcpu_has_ext(v, RV_EXT_D))
 		return 0;
 	for (u64 i = 0; ids && i < KVM_RISCV_FP_REG_FCSR; i++)
 		ids[i] = U64_ID(KVM_REG_RISCV_FP_D, i);
@@ -490,50 +371,22 @@ static u64 list_fp_d(struct riscv_vcpu *v, u64 *ids)
 	return KVM_RISCV_FP_REG_FCSR + 1;
 }
 
-/* isa_ext */
+/* isa_ext, sbi_ext: one by one, or a bit each */
 
-static int get_isa_single(struct riscv_vcpu *v, u64 num, u64 *val)
-{
-	if (num >= KVM_RISCV_ISA_EXT_MAX || !isa_table[num].present)
-		return -ENOENT;
-	*val = isa_enabled(v, &isa_table[num]);
-	return 0;
-}
-
-static int set_isa_single(struct riscv_vcpu *v, u64 num, u64 val)
-{
-	const struct isa_entry *e;
-
-	if (num >= KVM_RISCV_ISA_EXT_MAX || !isa_table[num].present)
-		return -ENOENT;
-	e = &isa_table[num];
-	if (val == isa_enabled(v, e))
-		return 0;
-	if (v->ran_atleast_once)
-		return -EBUSY;
-	if (val == 1)
-		set_isa(v, v->isa | BIT(e->engine));
-	else if (!val && e->can_disable)
-		set_isa(v, v->isa & ~BIT(e->engine));
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static int get_isa_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
+static int get_ext(struct riscv_vcpu *v, const struct ext_set *set, u64 num, u64 *val)
 {
 	u64 idx = INDEX(num), one;
 
 	*val = 0;
 	switch (SUBTYPE(num)) {
 	case KVM_REG_RISCV_ISA_SINGLE:
-		return get_isa_single(v, idx, val);
+		return set->get(v, idx, val);
 	case KVM_REG_RISCV_ISA_MULTI_EN:
 	case KVM_REG_RISCV_ISA_MULTI_DIS:
-		if (idx > KVM_REG_RISCV_ISA_MULTI_REG_LAST)
+		if (idx > (set->max - 1) / 64)
 			return -ENOENT;
 		for (unsigned int i = 0; i < 64; i++)
-			if (!get_isa_single(v, idx * 64 + i, &one) && one)
+			if (!set->get(v, idx * 64 + i, &one) && one)
 				*val |= BIT(i);
 		if (SUBTYPE(num) == KVM_REG_RISCV_ISA_MULTI_DIS)
 			*val = ~*val;
@@ -543,67 +396,65 @@ static int get_isa_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *va
 	}
 }
 
-static int set_isa_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
+static int set_ext(struct riscv_vcpu *v, const struct ext_set *set, u64 num, u64 val)
 {
 	u64 idx = INDEX(num);
 
 	switch (SUBTYPE(num)) {
 	case KVM_REG_RISCV_ISA_SINGLE:
-		return set_isa_single(v, idx, val);
+		return set->set(v, idx, val);
 	case KVM_REG_RISCV_ISA_MULTI_EN:
 	case KVM_REG_RISCV_ISA_MULTI_DIS:
-		if (idx > KVM_REG_RISCV_ISA_MULTI_REG_LAST)
+		if (idx > (set->max - 1) / 64)
 			return -ENOENT;
-		/* A bit that cannot be changed is passed over in silence. */
+		/* A bit that names nothing, or cannot be changed, is passed over in silence. */
 		for (unsigned int i = 0; i < 64; i++)
 			if (val & BIT(i))
-				set_isa_single(v, idx * 64 + i,
-					       SUBTYPE(num) == KVM_REG_RISCV_ISA_MULTI_EN);
+				set->set(v, idx * 64 + i,
+					 SUBTYPE(num) == KVM_REG_RISCV_ISA_MULTI_EN);
 		return 0;
 	default:
 		return -ENOENT;
 	}
 }
 
-static u64 list_isa_ext(struct riscv_vcpu *v, u64 *ids)
+/* The list names each extension by its single register. */
+static u64 list_ext(struct riscv_vcpu *v, const struct ext_set *set, u64 type, u64 *ids)
 {
-	u64 n = 0;
+	u64 n = 0, val;
 
-	for (u64 i = 0; i < KVM_RISCV_ISA_EXT_MAX; i++) {
-		if (!isa_table[i].present)
+	for (u64 i = 0; i < set->max; i++) {
+		if (set->get(v, i, &val))
 			continue;
 		if (ids)
-			ids[n] = U64_ID(KVM_REG_RISCV_ISA_EXT, i);
+			ids[n] = U64_ID(type, i);
 		n++;
 	}
 	return n;
 }
 
-/* sbi */
+_Static_assert(KVM_REG_RISCV_ISA_SINGLE == KVM_REG_RISCV_SBI_SINGLE &&
+	       KVM_REG_RISCV_ISA_MULTI_EN == KVM_REG_RISCV_SBI_MULTI_EN &&
+	       KVM_REG_RISCV_ISA_MULTI_DIS == KVM_REG_RISCV_SBI_MULTI_DIS,
+	       "one walk serves both types");
 
-static int get_sbi_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
-{
-	return sbi_get_ext(v, SUBTYPE(num), INDEX(num), val);
-}
-
-static int set_sbi_ext(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val)
-{
-	return sbi_set_ext(v, SUBTYPE(num), INDEX(num), val);
-}
-
-static u64 list_sbi_ext(struct riscv_vcpu *v, u64 *ids)
-{
-	u64 n = 0;
-
-	for (u64 i = 0; i < KVM_RISCV_SBI_EXT_MAX; i++) {
-		if (!sbi_ext_listed(v, i))
-			continue;
-		if (ids)
-			ids[n] = U64_ID(KVM_REG_RISCV_SBI_EXT | KVM_REG_RISCV_SBI_SINGLE, i);
-		n++;
+#define EXT_TYPE(name, type) \
+	static int get_##name(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val) \
+	{ \
+		return get_ext(v, &name##s, num, val); \
+	} \
+	static int set_##name(struct riscv_vcpu *v, u64 num, unsigned int size, u64 val) \
+	{ \
+		return set_ext(v, &name##s, num, val); \
+	} \
+	static u64 list_##name(struct riscv_vcpu *v, u64 *ids) \
+	{ \
+		return list_ext(v, &name##s, type, ids); \
 	}
-	return n;
-}
+EXT_TYPE(isa_ext, KVM_REG_RISCV_ISA_EXT)
+EXT_TYPE(sbi_ext, KVM_REG_RISCV_SBI_EXT)
+
+/* sbi_state */
 
 static int get_sbi_state(struct riscv_vcpu *v, u64 num, unsigned int size, u64 *val)
 {
