@@ -2,9 +2,11 @@
 /*
  * Buffers of other processes. docs/remote.md has the model; here is what its files share.
  *
- * remote_link.c	the connection, the thread, fences on their way through it
+ * remote_link.c	what both sides need: fences on their way, queued messages
+ * remote_io.c	the sockets and the thread
  * remote_server.c	the exporter's side: an importer elsewhere is an attachment here
  * remote_client.c	the importer's side: a buffer here that asks the exporter
+ * remote_open.c	how the two find each other
  */
 #ifndef SV_DMABUF_REMOTE_H
 #define SV_DMABUF_REMOTE_H
@@ -97,6 +99,9 @@ struct remote_link {
 	bool hung_up;
 };
 
+/* remote_link.c: what remote_link_init does without the socket. */
+void remote_link_setup(struct remote_link *link, const struct remote_role *role, int fd);
+void remote_io_close(struct remote_link *link);
 /* With one reference. fd is the link's from here on. */
 void remote_link_init(struct remote_link *link, const struct remote_role *role, int fd);
 /* Shows it to the thread, which takes a reference and is started if need be. 0 or -errno. */
@@ -122,7 +127,9 @@ void remote_op_done(struct remote_link *link, struct remote_op *op);
 bool remote_file(struct dma_resv *resv, struct remote_op *op);
 /* FENCE_ADD (queues) and FENCE_SIGNAL. */
 int remote_fence_message(struct remote_link *link, const struct remote_msg *msg);
-/* Nobody will signal these any more but us. */
+/* The peer hears of our fences no more. */
+void remote_sent_drop(struct remote_link *link);
+/* The peer's: nobody will signal these any more but us. */
 void remote_fences_die(struct remote_link *link);
 /* The exporter's or importer's lock, for the thread: it must not sleep on it for long. */
 bool remote_lock(struct dma_resv *resv);
@@ -130,7 +137,28 @@ bool remote_in_thread(void);
 /* Makes the thread look at every link. */
 void remote_link_kick(void);
 
-/* remote_server.c: sock is ours from here on, memfd is not. */
+/* The exporter's side of a new link over sock, not started; dmabuf's reference is its. */
+struct remote_link *remote_server_new(struct dma_buf *dmabuf, int pid, int sock);
+/* What was made and could not be started. */
+void remote_server_drop(struct remote_link *link);
+
+/* The importer's side: a buffer with one reference, not watched, its link not started. */
+struct remote_proxy_info {
+	const char *exp_name;	/* copied */
+	int pid, flags, memfd;
+	char *vaddr;		/* memfd and vaddr are its, on success */
+	size_t size;
+};
+struct dma_buf *remote_proxy_new(const struct remote_proxy_info *info, int sock);
+struct remote_link *remote_proxy_link(struct dma_buf *dmabuf);
+/* Shows it to the exporter: the watch begins and the thread knows it. 0 or -errno. */
+int remote_proxy_start(struct dma_buf *dmabuf);
+/* Its exporter has never answered and is dead. */
+void remote_proxy_orphan(struct dma_buf *dmabuf);
+/* remote_open.c: it is being freed. */
+void remote_proxy_forget(struct dma_buf *dmabuf);
+
+/* remote_open.c: sock is ours from here on, memfd is not. */
 void dma_buf_remote_accept(int sock, int memfd);
 
 #endif

@@ -20,38 +20,23 @@
  * Lifetime: the link's thread uses the proxy's buffer only with a reference, which it gets
  * under run_m unless the release has set gone.
  *
- * Locks: open_lock; the proxy's reservation lock; then rpc_m; list_lock and run_m alone.
+ * Locks: the proxy's reservation lock; then rpc_m; run_m alone.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/libc.h"
-#include "base/log.h"
 #include "base/timer.h"
-#include "dmabuf/mem.h"
 #include "dmabuf/remote.h"
-#include "file/file.h"
 
 /* How long an exporter may take to answer. */
 #define RPC_NS 10000000000ull
-#define HELLO_S 5
 
 struct proxy {
 	struct remote_link link;
 	struct dma_buf *dmabuf;
-	struct list_head node;		/* of all proxies; list_lock */
-	dev_t dev;
-	ino_t ino;
 	int memfd;
 	char *vaddr;
 	size_t size;
@@ -82,10 +67,6 @@ struct rpc {
 	bool done, abandoned;
 	struct remote_msg undo;		/* sent when the answer comes after all; type 0: nothing */
 };
-
-static struct sv_mutex open_lock = SV_MUTEX_INIT;	/* one opens at a time */
-static struct sv_mutex list_lock = SV_MUTEX_INIT;
-static LIST_HEAD(proxies);		/* list_lock */
 
 /* Fences that the exporter told of before the answer that we have. Reservation lock held. */
 static void file_fences(struct proxy *p)
@@ -324,10 +305,7 @@ static void proxy_release(struct dma_buf *dmabuf)
 {
 	struct proxy *p = dmabuf->priv;
 
-	sv_mutex_lock(&list_lock);
-	if (!list_empty(&p->node))
-		list_del_init(&p->node);
-	sv_mutex_unlock(&list_lock);
+	remote_proxy_forget(dmabuf);
 	sv_mutex_lock(&p->run_m);
 	p->gone = true;
 	sv_mutex_unlock(&p->run_m);
@@ -486,7 +464,8 @@ static void client_free(struct remote_link *link)
 		sv_free(rpc);
 	if (p->vaddr)
 		munmap(p->vaddr, p->size);
-	sv_libc.close(p->memfd);
+	if (p->memfd >= 0)
+		sv_libc.close(p->memfd);
 	sv_mutex_destroy(&p->run_m);
 	sv_mutex_destroy(&p->rpc_m);
 	sv_cond_destroy(&p->rpc_c);
@@ -500,263 +479,62 @@ static const struct remote_role client_role = {
 	.free = client_free,
 };
 
-/* Opening. */
-
-/* Whose the memory is, by the name of its memfd; 0: not one of a heap's. */
-static pid_t exporter_of(int fd)
-{
-	static const char prefix[] = "/memfd:" DMA_MEM_NAME;
-	char path[32], name[96];
-	ssize_t n;
-	long pid;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, name, sizeof(name) - 1);
-	if (n <= 0)
-		return 0;
-	name[n] = 0;
-	if (strncmp(name, prefix, sizeof(prefix) - 1))
-		return 0;
-	pid = strtol(name + sizeof(prefix) - 1, NULL, 10);
-	return pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
-}
-
-static int send_hello(int sock, int memfd)
-{
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { { 0 } };
-	char byte = REMOTE_HELLO_BYTE;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &memfd, sizeof(int));
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
-}
-
-/* Is it the owner of the memory who listens there, or root? */
-static bool peer_is_owner(int sock, const struct stat *st)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return false;
-	return cred.uid == 0 || cred.uid == st->st_uid;
-}
-
-/* A connection that has begun, or -errno: -ESRCH no such process. */
-static int connect_to(pid_t pid, int memfd, const struct stat *st, struct remote_msg *hello)
-{
-	const struct timeval patience = { .tv_sec = HELLO_S };
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int n, err = 0, sock;
-
-	if (SV_FAULT(EMFILE))
-		return -errno;
-	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (sock < 0)
-		return -errno;
-	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	n = snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "softvirt/dmabuf/%d", (int)pid);
-	if (connect(sock, (struct sockaddr *)&addr,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)))
-		err = kill(pid, 0) && errno == ESRCH ? -ESRCH : -ECONNREFUSED;
-	else if (!peer_is_owner(sock, st))
-		err = -EPERM;
-	else
-		err = send_hello(sock, memfd);
-	if (!err && recv(sock, hello, sizeof(*hello), MSG_WAITALL) != sizeof(*hello))
-		err = -EPIPE;
-	if (!err && (hello->type != REMOTE_HELLO || !hello->arg ||
-		     !IS_ALIGNED(hello->arg, SV_PAGE_SIZE) || hello->arg > (u64)INT64_MAX))
-		err = hello->value < 0 && hello->value >= -MAX_ERRNO ? (int)hello->value : -EPROTO;
-	if (!err)
-		return sock;
-	sv_libc.close(sock);
-	return err;
-}
-
-/* hello tells the rest; its size has been looked at. 0 or -errno; the caller frees. */
-static int proxy_fill(struct proxy *p, int memfd, pid_t pid, const struct stat *st,
-		      const struct remote_msg *hello)
-{
-	p->dev = st->st_dev;
-	p->ino = st->st_ino;
-	p->size = hello->arg;
-	snprintf(p->exp_name, sizeof(p->exp_name), "%.*s of process %d", REMOTE_NAME - 1,
-		 hello->name, (int)pid);
-	p->memfd = SV_FAULT(EMFILE) ? -1 : sv_libc.fcntl(memfd, F_DUPFD_CLOEXEC, 3);
-	if (p->memfd < 0)
-		return -errno;
-	p->vaddr = SV_FAULT(ENOMEM) ? MAP_FAILED :
-		   mmap(NULL, p->size, PROT_READ | PROT_WRITE, MAP_SHARED, p->memfd, 0);
-	/* Of a descriptor that is for reading only no device gets more. */
-	if (p->vaddr == MAP_FAILED && errno == EACCES)
-		p->vaddr = mmap(NULL, p->size, PROT_READ, MAP_SHARED, p->memfd, 0);
-	if (p->vaddr == MAP_FAILED) {
-		p->vaddr = NULL;
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static struct proxy *proxy_new(int memfd, pid_t pid, const struct stat *st, int sock,
-			       const struct remote_msg *hello)
+struct dma_buf *remote_proxy_new(const struct remote_proxy_info *from, int sock)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct proxy *p = sv_zalloc(sizeof(*p));
-	int err;
+	struct dma_buf *dmabuf;
 
 	if (!p)
 		return ERR_PTR(-ENOMEM);
-	p->memfd = -1;
-	INIT_LIST_HEAD(&p->node);
 	INIT_LIST_HEAD(&p->rpcs);
+	p->size = from->size;
+	snprintf(p->exp_name, sizeof(p->exp_name), "%.*s of process %d", REMOTE_NAME - 1,
+		 from->exp_name, from->pid);
+	info.exp_name = p->exp_name;
+	info.ops = &proxy_ops;
+	info.size = p->size;
+	info.flags = from->flags & O_ACCMODE;
+	info.priv = p;
+	dmabuf = dma_buf_export(&info);
+	if (IS_ERR(dmabuf)) {
+		sv_free(p);
+		return dmabuf;
+	}
+	p->dmabuf = dmabuf;
+	p->memfd = from->memfd;
+	p->vaddr = from->vaddr;
 	sv_mutex_init(&p->run_m);
 	sv_mutex_init(&p->rpc_m);
 	sv_cond_init(&p->rpc_c);
-	err = proxy_fill(p, memfd, pid, st, hello);
-	if (!err) {
-		info.exp_name = p->exp_name;
-		info.ops = &proxy_ops;
-		info.size = p->size;
-		info.flags = (int)hello->id & O_ACCMODE;
-		info.priv = p;
-		p->dmabuf = dma_buf_export(&info);
-		if (IS_ERR(p->dmabuf))
-			err = (int)PTR_ERR(p->dmabuf);
-	}
-	if (err) {
-		client_free(&p->link);
-		return ERR_PTR(err);
-	}
 	remote_link_init(&p->link, &client_role, sock);
-	return p;
+	return dmabuf;
 }
 
-/* The proxy's buffer, with a reference, or ERR_PTR. open_lock held. */
-static struct dma_buf *proxy_open(int fd, pid_t pid, const struct stat *st)
+struct remote_link *remote_proxy_link(struct dma_buf *dmabuf)
 {
-	struct remote_msg hello = { .arg = ALIGN_UP((u64)st->st_size, SV_PAGE_SIZE) };
-	int err, sock = connect_to(pid, fd, st, &hello);
-	struct dma_buf *dmabuf;
-	struct proxy *p;
+	return &((struct proxy *)dmabuf->priv)->link;
+}
 
-	if (sock < 0 && (sock != -ESRCH || !hello.arg))
-		return ERR_PTR(sock);
-	if (sock >= 0) {
-		sock = sv_fd_keep(sock);
-		if (sock < 0)
-			return ERR_PTR(sock);
-	}
-	p = proxy_new(fd, pid, st, sock, &hello);
-	if (IS_ERR(p)) {
-		if (sock >= 0)
-			sv_fd_keep_close(sock);
-		return ERR_CAST(p);
-	}
-	dmabuf = p->dmabuf;
-	if (sock < 0) {
-		/* Its owner is dead: nobody gives out mappings any more. */
-		p->dead = true;
+int remote_proxy_start(struct dma_buf *dmabuf)
+{
+	struct proxy *p = dmabuf->priv;
+	int err;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	remote_watch(&p->link, dmabuf->resv);
+	dma_resv_unlock(dmabuf->resv);
+	err = remote_link_start(&p->link);
+	if (err)
 		remote_break(&p->link);
-		orphan(dmabuf);
-	} else {
-		dma_resv_lock(dmabuf->resv, NULL);
-		remote_watch(&p->link, dmabuf->resv);
-		dma_resv_unlock(dmabuf->resv);
-		err = remote_link_start(&p->link);
-		if (err) {
-			remote_break(&p->link);
-			dma_buf_put(dmabuf);
-			return ERR_PTR(err);
-		}
-	}
-	sv_mutex_lock(&list_lock);
-	list_add_tail(&p->node, &proxies);
-	sv_mutex_unlock(&list_lock);
-	return dmabuf;
+	return err;
 }
 
-/* With a reference. */
-static struct dma_buf *proxy_find(const struct stat *st)
+void remote_proxy_orphan(struct dma_buf *dmabuf)
 {
-	struct dma_buf *dmabuf = NULL;
-	struct proxy *p;
+	struct proxy *p = dmabuf->priv;
 
-	sv_mutex_lock(&list_lock);
-	list_for_each_entry(p, &proxies, node) {
-		if (p->dev == st->st_dev && p->ino == st->st_ino && !remote_is_broken(&p->link) &&
-		    kref_get_unless_zero(&p->dmabuf->refcount)) {
-			dmabuf = p->dmabuf;
-			break;
-		}
-	}
-	sv_mutex_unlock(&list_lock);
-	return dmabuf;
-}
-
-/* fd carries our mark and is nobody's here. */
-static struct sv_file *remote_open(int fd)
-{
-	struct dma_buf *dmabuf, *drop = NULL;
-	struct sv_file *f = NULL;
-	struct stat st;
-	pid_t pid;
-
-	pid = exporter_of(fd);
-	if (!pid || pid == getpid() || fstat(fd, &st))
-		return NULL;
-	sv_mutex_lock(&open_lock);
-	dmabuf = proxy_find(&st);
-	if (!dmabuf)
-		dmabuf = proxy_open(fd, pid, &st);
-	if (!IS_ERR(dmabuf)) {
-		drop = dmabuf;
-		if (dma_buf_file_create(dmabuf, fd, &f))
-			f = NULL;
-	}
-	sv_mutex_unlock(&open_lock);
-	if (f) {
-		sv_file_get(f);
-		sv_file_install(f);
-	}
-	if (drop)
-		dma_buf_put(drop);
-	return f;
-}
-
-static void fork_prepare(void)
-{
-	/* Not open_lock: who holds it may wait for another process. It guards no data. */
-	sv_mutex_lock(&list_lock);
-}
-
-static void fork_parent(void)
-{
-	sv_mutex_unlock(&list_lock);
-}
-
-/* The parent's proxies are the parent's. */
-static void fork_child(void)
-{
-	sv_mutex_init(&open_lock);
-	sv_mutex_init(&list_lock);
-	INIT_LIST_HEAD(&proxies);
-}
-
-static void __attribute__((constructor(103))) client_init(void)
-{
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
-	sv_fd_set_foreign_open(remote_open);
+	p->dead = true;
+	remote_break(&p->link);
+	orphan(dmabuf);
 }

@@ -16,21 +16,12 @@
  * the reservation lock). Locks: reservation lock, then the link's.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/libc.h"
-#include "base/log.h"
 #include "dmabuf/remote.h"
-#include "file/file.h"
 
 #define ATTACH_MOST 1024u
 #define MAPS_MOST 4096u
-#define LINKS_MOST 1024u
 
 struct mapping {
 	struct list_head node;
@@ -59,8 +50,6 @@ struct server {
 	bool greeted;
 	int pid;
 };
-
-static u32 nr_servers;		/* atomic */
 
 static void reply(struct server *s, const struct remote_msg *to, s64 value, u64 arg)
 {
@@ -399,7 +388,6 @@ static bool server_hangup(struct remote_link *link)
 
 static void server_free(struct remote_link *link)
 {
-	__atomic_fetch_sub(&nr_servers, 1, __ATOMIC_RELAXED);
 	sv_free(container_of(link, struct server, link));
 }
 
@@ -410,91 +398,38 @@ static const struct remote_role server_role = {
 	.free = server_free,
 };
 
-/* The buffer that the peer holds a descriptor of: having it is the right to import it. */
-static struct dma_buf *buffer_of(int memfd)
-{
-	struct stat st;
-
-	if (fstat(memfd, &st))
-		return NULL;
-	return dma_buf_debug_find(st.st_dev, st.st_ino);
-}
-
-static void refuse(int sock, int err)
-{
-	const struct remote_msg msg = { .type = REMOTE_HELLO, .value = err };
-
-	if (send(sock, &msg, sizeof(msg), MSG_NOSIGNAL) < 0) {
-		/* Then it has not waited for the answer. */
-	}
-	sv_libc.close(sock);
-}
-
-static int peer_pid(int sock)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? 0 : (int)cred.pid;
-}
-
-static struct server *server_new(int sock, struct dma_buf *dmabuf)
+struct remote_link *remote_server_new(struct dma_buf *dmabuf, int pid, int sock)
 {
 	const struct remote_msg begin = { .type = REMOTE_HELLO };
+	struct remote_msg hello = {
+		.type = REMOTE_HELLO, .arg = dmabuf->size, .id = (u32)dmabuf->flags,
+	};
 	struct server *s = sv_zalloc(sizeof(*s));
-	int pid = peer_pid(sock);
 
-	if (!s) {
-		sv_libc.close(sock);
+	if (!s)
 		return NULL;
-	}
-	sock = sv_fd_keep(sock);
-	if (sock < 0) {
-		sv_free(s);
-		return NULL;
-	}
-	__atomic_fetch_add(&nr_servers, 1, __ATOMIC_RELAXED);
 	remote_link_init(&s->link, &server_role, sock);
 	s->dmabuf = dmabuf;
 	s->pid = pid;
 	INIT_LIST_HEAD(&s->attachments);
 	/* Without it the fences of before would never be told. */
 	if (remote_queue(&s->link, &begin)) {
+		s->link.fd = -1;	/* the caller's still */
+		s->link.ino = 0;
 		remote_link_put(&s->link);
 		return NULL;
 	}
-	return s;
-}
-
-void dma_buf_remote_accept(int sock, int memfd)
-{
-	struct dma_buf *dmabuf = buffer_of(memfd);
-	struct remote_msg hello = { .type = REMOTE_HELLO };
-	struct server *s;
-
-	if (!dmabuf) {
-		refuse(sock, -ENOENT);
-		return;
-	}
-	if (__atomic_load_n(&nr_servers, __ATOMIC_RELAXED) >= LINKS_MOST) {
-		refuse(sock, -EUSERS);
-		dma_buf_put(dmabuf);
-		return;
-	}
-	s = server_new(sock, dmabuf);
-	if (!s) {
-		dma_buf_put(dmabuf);
-		return;
-	}
-	hello.arg = dmabuf->size;
-	hello.id = (u32)dmabuf->flags;
 	snprintf(hello.name, sizeof(hello.name), "%s", dmabuf->exp_name);
 	remote_send(&s->link, &hello);
-	if (remote_link_start(&s->link)) {
-		/* The thread does not know it: nobody but us holds it. */
-		dma_buf_put(dmabuf);
-		while (remote_first_op(&s->link))
-			remote_op_done(&s->link, remote_first_op(&s->link));
-	}
-	remote_link_put(&s->link);
+	return &s->link;
+}
+
+void remote_server_drop(struct remote_link *link)
+{
+	struct remote_op *op;
+
+	while ((op = remote_first_op(link)))
+		remote_op_done(link, op);
+	dma_buf_put(container_of(link, struct server, link)->dmabuf);
+	remote_link_put(link);
 }
