@@ -9,6 +9,9 @@
  * the other side's handler at once, and what that queues is run by a thread for each side, at
  * any later time. Messages that are on their way are so those in the queues.
  *
+ * The steps are many, so most scenarios are run with at most one preemption (-b for more);
+ * with none, threads still take turns wherever they wait, in every order.
+ *
  * Checked in each: when a revoke returns 0, the importer has no address (or is dead), every
  * fence that it filed has signalled; requests are answered 0 or -ENODEV, never by running out
  * of time; an importer is told of no revoke older than its mapping; no deadlock; no use after
@@ -34,7 +37,7 @@ void sv_trace_slow(struct sv_tracepoint *tp, const char *fmt, ...) { tp->state =
 /* The sockets and the thread. */
 static struct remote_link *links[2];
 static struct sv_mutex io_m;
-static struct sv_cond io_c[2];
+static struct sv_cond io_c[2], cycle_c;
 static bool kicked[2];
 static int working;		/* threads that are no servers */
 static bool dead;		/* the importer's process */
@@ -114,9 +117,6 @@ static void serve(int side)
 		kicked[side] = false;
 		sv_mutex_unlock(&io_m);
 		if (side == A && dead) {
-			WRITE_ONCE(links[A]->broken, true);
-			remote_sent_drop(links[A]);
-			remote_fences_die(links[A]);
 			links[A]->role->hangup(links[A]);
 			return;
 		}
@@ -164,6 +164,7 @@ static struct dma_buf_attachment *attach;
 static struct sg_table *sgt;
 static struct dma_fence *fence;
 static bool busy, told;
+static bool hasty;		/* it unmaps while its fence is unsignalled */
 static u32 mapped_at;		/* revokes before the mapping that is there */
 
 static const char *fence_name(struct dma_fence *f) { return "model"; }
@@ -186,7 +187,7 @@ static void invalidate(struct dma_buf_attachment *a)
 {
 	model_note("told");
 	model_assert(!sgt || b->revoke_count > mapped_at, "told of a revoke older than the mapping");
-	if (busy)
+	if (busy && !hasty)
 		told = true;
 	else
 		drop();
@@ -250,6 +251,69 @@ static void t_remap(void)
 	drop();
 	dma_resv_unlock(proxy->resv);
 	map_work();
+	done();
+}
+
+/* Maps and files a fence, which t_signal signals at any later time; unmaps when it is told. */
+static bool filed;
+
+static void t_hasty_map(void)
+{
+	struct sg_table *t;
+
+	hasty = true;
+	dma_resv_lock(proxy->resv, NULL);
+	t = dma_buf_map_attachment(attach, DMA_BIDIRECTIONAL);
+	model_note("map: %d", PTR_ERR_OR_ZERO(t));
+	if (!IS_ERR(t)) {
+		sgt = t;
+		mapped_at = (u32)b->revoke_count - b->revoked;
+		fence = file_fence(proxy);
+	}
+	dma_resv_unlock(proxy->resv);
+	sv_mutex_lock(&io_m);
+	filed = true;
+	sv_cond_broadcast(&cycle_c);
+	sv_mutex_unlock(&io_m);
+	done();
+}
+
+static void t_signal(void)
+{
+	sv_mutex_lock(&io_m);
+	while (!filed)
+		sv_cond_wait(&cycle_c, &io_m);
+	sv_mutex_unlock(&io_m);
+	if (fence)
+		dma_fence_signal(fence);
+	done();
+}
+
+/* A revoke and its end, and an importer that unmaps before and maps after it. */
+static bool cycled;
+
+static void t_cycle(void)
+{
+	if (dma_buf_revoke(b, DMA_DEADLINE_NEVER) || dma_buf_restore(b))
+		model_fail("a revoke and a restore");
+	sv_mutex_lock(&io_m);
+	cycled = true;
+	sv_cond_broadcast(&cycle_c);
+	sv_mutex_unlock(&io_m);
+	done();
+}
+
+static void t_unmap_and_map(void)
+{
+	dma_resv_lock(proxy->resv, NULL);
+	drop();
+	dma_resv_unlock(proxy->resv);
+	sv_mutex_lock(&io_m);
+	while (!cycled)
+		sv_cond_wait(&cycle_c, &io_m);
+	sv_mutex_unlock(&io_m);
+	map_work();
+	model_assert(fence, "a restored buffer is mapped");
 	done();
 }
 
@@ -333,7 +397,10 @@ static void t_restore(void)
 	done();
 }
 
-/* The process ends at any moment, whatever it holds. */
+/*
+ * The process ends at any moment, whatever it holds. That its fences signal needs no lock: the
+ * thread does it even while what it was asked to do waits for one, and so it is done here.
+ */
 static void t_die(void)
 {
 	sv_mutex_lock(&io_m);
@@ -342,29 +409,35 @@ static void t_die(void)
 	kicked[A] = true;
 	sv_cond_signal(&io_c[A]);
 	sv_mutex_unlock(&io_m);
+	WRITE_ONCE(links[A]->broken, true);
+	remote_sent_drop(links[A]);
+	remote_fences_die(links[A]);
 	done();
 }
 
 static const struct {
 	const char *name;
+	int bound;		/* preemptions; -1: all schedules */
 	bool mapped, fence;
 	void (*thread[3])(void);
 } scenarios[] = {
-	{ "revoke+nothing", true, false, { t_revoke } },
-	{ "revoke+map", false, false, { t_revoke, t_map } },
-	{ "revoke+unmap", true, false, { t_revoke, t_unmap } },
-	{ "revoke+remap", true, false, { t_revoke, t_remap } },
-	{ "revoke+attach", false, false, { t_revoke, t_attach } },
-	{ "revoke+detach", true, false, { t_revoke, t_detach } },
-	{ "revoke+fence", true, false, { t_revoke, t_fence } },
-	{ "revoke+revoke", true, false, { t_revoke, t_revoke } },
-	{ "revoke+restore", true, false, { t_revoke, t_restore } },
-	{ "revoke+die", true, false, { t_revoke, t_die } },
-	{ "revoke+die with a fence", true, true, { t_revoke, t_die } },
-	{ "their fence+sync", false, false, { t_their_fence, t_sync } },
-	{ "revoke+restore+map", false, false, { t_revoke, t_restore, t_map } },
-	{ "revoke+restore+remap", true, false, { t_revoke, t_restore, t_remap } },
-	{ "revoke+revoke+map", false, false, { t_revoke, t_revoke, t_map } },
+	{ "revoke+nothing", -1, true, false, { t_revoke } },
+	{ "revoke+map", 1, false, false, { t_revoke, t_map } },
+	{ "revoke+unmap", 1, true, false, { t_revoke, t_unmap } },
+	{ "revoke+remap", 0, true, false, { t_revoke, t_remap } },
+	{ "revoke+attach", 1, false, false, { t_revoke, t_attach } },
+	{ "revoke+detach", 1, true, false, { t_revoke, t_detach } },
+	{ "revoke+fence", 1, true, false, { t_revoke, t_fence } },
+	{ "revoke+revoke", 1, true, false, { t_revoke, t_revoke } },
+	{ "revoke+restore", 1, true, false, { t_revoke, t_restore } },
+	{ "revoke+die", 1, true, false, { t_revoke, t_die } },
+	{ "revoke+die with a fence", 1, true, true, { t_revoke, t_die } },
+	{ "their fence+sync", 1, false, false, { t_their_fence, t_sync } },
+	{ "revoke+restore+map", 0, false, false, { t_revoke, t_restore, t_map } },
+	{ "revoke+hasty map", 0, false, false, { t_revoke, t_hasty_map, t_signal } },
+	{ "cycle+unmap and map", 0, true, false, { t_cycle, t_unmap_and_map } },
+	{ "revoke+restore+remap", 0, true, false, { t_revoke, t_restore, t_remap } },
+	{ "revoke+revoke+map", 0, false, false, { t_revoke, t_revoke, t_map } },
 };
 static size_t now;
 
@@ -387,12 +460,13 @@ static void setup(void)
 	sgt = NULL;
 	attach = NULL;
 	fence = NULL;
-	busy = told = dead = false;
+	busy = told = dead = hasty = cycled = filed = false;
 	released = 0;
 	mapped_at = 0;
 	next_link = 1;
 	working = 0;
 	sv_mutex_init(&io_m);
+	sv_cond_init(&cycle_c);
 	for (int i = 0; i < 2; i++) {
 		sv_cond_init(&io_c[i]);
 		kicked[i] = false;
@@ -465,15 +539,15 @@ static void end(void)
 int main(int argc, char **argv)
 {
 	unsigned int incomplete = 0, scenarios_run = 0;
-	u64 schedules = 0, redundant = 0, steps = 0, limit = 10000;
+	u64 schedules = 0, redundant = 0, steps = 0, limit = 400000;
 	bool verbose = false;
-	int opt, first = -1;
+	int opt, asked = -2;
 
 	while ((opt = getopt(argc, argv, "vb:l:")) != -1) {
 		if (opt == 'v')
 			verbose = true;
 		else if (opt == 'b')
-			first = atoi(optarg);
+			asked = atoi(optarg);
 		else if (opt == 'l')
 			limit = strtoull(optarg, NULL, 10);
 		else
@@ -485,25 +559,24 @@ int main(int argc, char **argv)
 			.thread = { s_exporter, s_importer },
 		};
 		struct model_result m;
+		int bound = asked >= -1 ? asked : scenarios[now].bound;
 		char how[32] = "all";
 
 		if (argv[optind] && strcmp(argv[optind], s.name))
 			continue;
 		memcpy(s.thread + 2, scenarios[now].thread, sizeof(scenarios[now].thread));
-		m = model_explore(&s, first, limit);
-		for (int bound = 1; !m.complete && bound >= 0; bound--) {
-			schedules += m.schedules;
-			m = model_explore(&s, bound, 10 * limit);
+		m = model_explore(&s, bound, limit);
+		if (bound >= 0)
 			snprintf(how, sizeof(how), "at most %d preemptions", bound);
-		}
 		scenarios_run++;
 		schedules += m.schedules;
 		redundant += m.redundant;
 		steps += m.steps;
 		incomplete += !m.complete;
 		if (verbose)
-			printf("  %-28s %9llu schedules  %5u steps  %s\n", s.name,
-			       (unsigned long long)m.schedules, m.deepest, how);
+			printf("  %-28s %9llu schedules  %5u steps  %s%s\n", s.name,
+			       (unsigned long long)m.schedules, m.deepest, how,
+			       m.complete ? "" : "  NOT COMPLETE");
 		fflush(stdout);
 	}
 	printf("%u scenarios, %llu schedules (%llu of them seen before), %llu steps, %u incomplete\n",
