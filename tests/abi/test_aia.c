@@ -990,7 +990,7 @@ static void all_state_moves_to_another_vm(void **state)
 	static const u32 isel[] = { EIE2, EIP0, EITHRESHOLD, EIE0, EIDELIVERY, EIP2 };
 	static struct { u64 n; u64 reg[1024]; } list = { .n = 1024 };
 	struct vm m, n;
-	u64 v;
+	u64 v[16];
 
 	up(&m);
 	load_taker(&m.a);
@@ -1014,12 +1014,12 @@ static void all_state_moves_to_another_vm(void **state)
 	memcpy(n.a.ram, m.a.ram, ABI_RAM_SIZE);
 	assert_return_code(softvirt_ioctl(m.a.vcpu, KVM_GET_REG_LIST, &list), errno);
 	for (u64 i = list.n; i-- > 0;) {
-		struct kvm_one_reg r = { .id = list.reg[i], .addr = (uintptr_t)&v };
+		struct kvm_one_reg r = { .id = list.reg[i], .addr = (uintptr_t)v };
 
 		if ((r.id & KVM_REG_RISCV_TYPE_MASK) == KVM_REG_RISCV_ISA_EXT ||
 		    (r.id & KVM_REG_RISCV_TYPE_MASK) == KVM_REG_RISCV_SBI_EXT)
 			continue;
-		v = 0;
+		memset(v, 0, sizeof(v));
 		assert_return_code(softvirt_ioctl(m.a.vcpu, KVM_GET_ONE_REG, &r), errno);
 		assert_return_code(softvirt_ioctl(n.a.vcpu, KVM_SET_ONE_REG, &r), errno);
 	}

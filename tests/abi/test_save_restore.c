@@ -31,6 +31,7 @@
 #define RESTORES 1000
 #endif
 #define MAX_REGS 512
+#define MAX_WORDS 2	/* the widest is a vector register of 128 bits */
 #define PAGES (SR_RAM_SIZE / 4096)
 
 struct machine {
@@ -41,7 +42,7 @@ struct machine {
 };
 
 struct state {
-	u64 n, ids[MAX_REGS], values[MAX_REGS];
+	u64 n, ids[MAX_REGS], values[MAX_REGS][MAX_WORDS];
 	struct kvm_mp_state mp;
 	u8 ram[SR_RAM_SIZE] __attribute__((aligned(4096)));
 };
@@ -116,6 +117,13 @@ static void machine_boot(struct machine *m)
 
 /* --- what a state consists of ---------------------------------------------------------- */
 
+static int one_reg(int vcpu, unsigned long cmd, u64 id, const u64 *value)
+{
+	struct kvm_one_reg r = { .id = id, .addr = (uintptr_t)value };
+
+	return softvirt_ioctl(vcpu, cmd, &r);
+}
+
 static void save_registers(int vcpu, struct state *s)
 {
 	struct {
@@ -129,7 +137,8 @@ static void save_registers(int vcpu, struct state *s)
 	s->n = list.head.n;
 	for (u64 i = 0; i < s->n; i++) {
 		s->ids[i] = list.ids[i];
-		assert_return_code(abi_get(vcpu, s->ids[i], &s->values[i]), errno);
+		assert_true(KVM_REG_SIZE(s->ids[i]) <= sizeof(s->values[i]));
+		assert_return_code(one_reg(vcpu, KVM_GET_ONE_REG, s->ids[i], s->values[i]), errno);
 	}
 	assert_return_code(softvirt_ioctl(vcpu, KVM_GET_MP_STATE, &s->mp), errno);
 }
@@ -179,12 +188,12 @@ static void restore_registers(int vcpu, const struct state *s, unsigned int time
 			u64 k = order[i];
 			struct kvm_mp_state mp = s->mp;
 			int ret = k == s->n ? softvirt_ioctl(vcpu, KVM_SET_MP_STATE, &mp) :
-					      abi_set(vcpu, s->ids[k], s->values[k]);
+					      one_reg(vcpu, KVM_SET_ONE_REG, s->ids[k], s->values[k]);
 
 			if (ret < 0)
 				print_message("register %#llx = %#llx: %s\n",
 					      k < s->n ? (unsigned long long)s->ids[k] : 0,
-					      k < s->n ? (unsigned long long)s->values[k] : 0,
+					      k < s->n ? (unsigned long long)s->values[k][0] : 0,
 					      strerror(errno));
 			assert_return_code(ret, errno);
 		}
@@ -202,13 +211,14 @@ static void check_registers(int vcpu, const struct state *s)
 	for (u64 i = 0; i < s->n; i++) {
 		assert_int_equal(got.ids[i], s->ids[i]);
 		if (s->ids[i] == REG_TIMER(time))
-			assert_true(got.values[i] >= s->values[i] &&
-				    got.values[i] - s->values[i] < 600000000);
-		else if (s->ids[i] != REG_TIMER(state) && got.values[i] != s->values[i]) {
+			assert_true(got.values[i][0] >= s->values[i][0] &&
+				    got.values[i][0] - s->values[i][0] < 600000000);
+		else if (s->ids[i] != REG_TIMER(state) &&
+			 memcmp(got.values[i], s->values[i], KVM_REG_SIZE(s->ids[i]))) {
 			print_message("register %#llx: %#llx was %#llx\n",
 				      (unsigned long long)s->ids[i],
-				      (unsigned long long)got.values[i],
-				      (unsigned long long)s->values[i]);
+				      (unsigned long long)got.values[i][0],
+				      (unsigned long long)s->values[i][0]);
 			fail();
 		}
 	}
@@ -415,11 +425,12 @@ static void compare_ends(const struct state *want, const struct state *got)
 	assert_int_equal(r->externals, SR_ROUNDS);
 	assert_int_equal(got->n, want->n);
 	for (u64 i = 0; i < got->n; i++)
-		if (reproducible(got->ids[i]) && got->values[i] != want->values[i]) {
+		if (reproducible(got->ids[i]) &&
+		    memcmp(got->values[i], want->values[i], KVM_REG_SIZE(got->ids[i]))) {
 			print_message("at the end register %#llx is %#llx instead of %#llx\n",
 				      (unsigned long long)got->ids[i],
-				      (unsigned long long)got->values[i],
-				      (unsigned long long)want->values[i]);
+				      (unsigned long long)got->values[i][0],
+				      (unsigned long long)want->values[i][0]);
 			fail();
 		}
 	assert_memory_equal(got->ram, want->ram, low);
@@ -567,7 +578,7 @@ static void written_back_into_itself_nothing_changes(void **state)
 		save_registers(m.vcpu, &again);
 		for (u64 k = 0; k < again.n; k++) {
 			u64 type = again.ids[k] & KVM_REG_RISCV_TYPE_MASK;
-			int ret = abi_set(m.vcpu, again.ids[k], again.values[k]);
+			int ret = one_reg(m.vcpu, KVM_SET_ONE_REG, again.ids[k], again.values[k]);
 
 			/* Which SBI extensions there are is settled by the first run. */
 			if (type == KVM_REG_RISCV_SBI_EXT)

@@ -3,7 +3,7 @@
  * Arbitrary bytes as a guest: the decoder, the ops and the MMU against code, page tables and
  * registers that mean harm. Nothing it does may reach outside of its RAM or hang the run.
  *
- * Input: satp, sstatus, sixteen registers, then memory from address 0, where pc starts.
+ * Input: satp, sstatus, sixteen registers, vl and vtype, then memory from address 0, where pc starts.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -42,19 +42,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct rv_hart *h;
+	static struct rv_hart *harts[2];	/* of the shortest vectors and the longest */
 	static struct sv_timer timer;
 	struct rv_hart_config cfg = { .extensions = RV_EXT_ALL, .phys = &phys, .attention = &go_on };
-	u64 regs[18] = { 0 };
+	u64 regs[19] = { 0 };
+	struct rv_hart *h;
 
-	if (!h) {
+	if (!ram) {
 		/* Exactly as large as it is: AddressSanitizer sees one byte beyond. */
 		ram = aligned_alloc(4096, RAM_SIZE);
-		h = rv_hart_create(&cfg);
+		harts[0] = rv_hart_create(&cfg);
+		cfg.vlen = 1024;
+		harts[1] = rv_hart_create(&cfg);
 		sv_timer_init(&timer, time_is_up);
-		if (!ram || !h)
+		if (!ram || !harts[0] || !harts[1])
 			abort();
 	}
+	h = harts[size & 1];
 	memset(ram, 0, RAM_SIZE);
 	memcpy(regs, data, size < sizeof(regs) ? size : sizeof(regs));
 	if (size > sizeof(regs))
@@ -65,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < 16; i++)
 		rv_hart_set_x(h, i + 1, regs[i + 2]);
 	rv_hart_set_csr(h, 0x180, regs[0]);
+	rv_hart_set_csr(h, 0xc20, regs[18] >> 16 & 0xffff);
+	rv_hart_set_csr(h, 0xc21, regs[18] & 0xffff);
+	rv_hart_set_csr(h, 0x008, regs[18] >> 32 & 0xffff);
 	/* Most of it in steps, which are the same each time; the rest at speed, for a moment. */
 	for (unsigned i = 0; i < RUNS; i++) {
 		const struct rv_exit_info *x;

@@ -209,6 +209,16 @@ struct kvm_riscv_sbi_sta {
 #ifndef KVM_REG_RISCV_VECTOR
 #define KVM_REG_RISCV_VECTOR		(0x09 << KVM_REG_RISCV_TYPE_SHIFT)
 #endif
+/*
+ * By number, since the kernel's own are offsets in <asm/ptrace.h>'s struct of the vector state:
+ * its six words, then the registers, whose size in the id is vlenb.
+ */
+#define KVM_RISCV_VECTOR_VSTART		0
+#define KVM_RISCV_VECTOR_VL		1
+#define KVM_RISCV_VECTOR_VTYPE		2
+#define KVM_RISCV_VECTOR_VCSR		3
+#define KVM_RISCV_VECTOR_VLENB		4
+#define KVM_RISCV_VECTOR_V(n)		(6 + (n))
 #ifndef KVM_REG_RISCV_SBI_STATE
 #define KVM_REG_RISCV_SBI_STATE		(0x0a << KVM_REG_RISCV_TYPE_SHIFT)
 #endif

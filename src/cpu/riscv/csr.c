@@ -84,7 +84,7 @@ static u64 sstatus_read(const struct rv_hart *h)
 {
 	u64 v = h->sstatus | RV_SSTATUS_UXL;
 
-	if ((v & RV_SSTATUS_FS) == RV_SSTATUS_FS_DIRTY)
+	if ((v & RV_SSTATUS_FS) == RV_SSTATUS_FS_DIRTY || (v & RV_SSTATUS_VS) == RV_SSTATUS_VS)
 		v |= RV_SSTATUS_SD;
 	return v;
 }
@@ -127,7 +127,7 @@ static bool csr_get(const struct rv_hart *h, unsigned csr, u64 *v)
 	/* One instruction, one cycle. */
 	case CSR_CYCLE:
 	case CSR_INSTRET: *v = h->instret; break;
-	default: return false;
+	default: return rv_vec_csr_get(h, csr, v);
 	}
 	return true;
 }
@@ -152,6 +152,8 @@ static enum rv_csr_result csr_set(struct rv_hart *h, unsigned csr, u64 v)
 		h->sstatus = v & RV_SSTATUS_WRITABLE;
 		if (!rv_has(h, RV_EXT_F))
 			h->sstatus &= ~RV_SSTATUS_FS;
+		if (!rv_has(h, RV_EXT_V))
+			h->sstatus &= ~RV_SSTATUS_VS;
 		rv_mmu_context(h);
 		return RV_CSR_CHECK;
 	case CSR_SIE:
@@ -189,7 +191,7 @@ static enum rv_csr_result csr_set(struct rv_hart *h, unsigned csr, u64 v)
 		rv_mmu_satp(h);
 		return RV_CSR_END;
 	default:
-		return RV_CSR_ILLEGAL;
+		return rv_vec_csr_set(h, csr, v) ? RV_CSR_OK : RV_CSR_ILLEGAL;
 	}
 	return RV_CSR_OK;
 }
@@ -203,6 +205,8 @@ static bool csr_allowed(const struct rv_hart *h, unsigned csr, bool write)
 		return false;
 	if (csr <= CSR_FCSR)
 		return rv_has(h, RV_EXT_F) && (h->sstatus & RV_SSTATUS_FS);
+	if (rv_csr_is_vector(csr))
+		return rv_has(h, RV_EXT_V) && (h->sstatus & RV_SSTATUS_VS);
 	if (csr >= CSR_CYCLE && csr <= CSR_HPMCOUNTER31)
 		return counter_allowed(h, csr);
 	return true;
@@ -255,6 +259,8 @@ enum rv_csr_result rv_csr_access(struct rv_hart *h, unsigned csr, enum rv_csr_op
 		return csr == CSR_TIME && timer_seen(h, *old) ? RV_CSR_CHECK : RV_CSR_OK;
 	if (csr <= CSR_FCSR)
 		h->sstatus |= RV_SSTATUS_FS_DIRTY;
+	else if (rv_csr_is_vector(csr))
+		h->sstatus |= RV_SSTATUS_VS;
 	if (csr == CSR_SIP && op != RV_CSR_WRITE) {
 		/* Others raise SSIP meanwhile: only a bit that is named changes. */
 		val &= rv_sip_writable(h);
@@ -286,7 +292,8 @@ int rv_hart_set_csr(struct rv_hart *h, unsigned csr, u64 v)
 		__atomic_store_n(&h->irq_lines, v & rv_irq_mask(h), __ATOMIC_SEQ_CST);
 		return 0;
 	}
-	if (csr >> 10 == 3 || csr_set(h, csr, v) == RV_CSR_ILLEGAL)
+	/* Of what the guest can only read, vl and vtype are state. */
+	if ((csr >> 10 == 3 && !rv_csr_is_vector(csr)) || csr_set(h, csr, v) == RV_CSR_ILLEGAL)
 		return -ENOENT;
 	return 0;
 }

@@ -616,7 +616,10 @@ enum rv_decoded rv_decode(const struct rv_hart *h, u32 i, struct rv_op *op)
 	switch (i & 0x7f) {
 	case 0x03: return decode_load(i, op);
 	case 0x07:
-	case 0x27: return decode_fp_mem(h, i, op);
+	case 0x27:
+		if (!F3(i) || F3(i) >= 5)
+			return rv_decode_vec(h, i, op);
+		return decode_fp_mem(h, i, op);
 	case 0x0f: return decode_misc_mem(h, i, op);
 	case 0x13: return decode_imm(h, i, op);
 	case 0x17:
@@ -635,6 +638,8 @@ enum rv_decoded rv_decode(const struct rv_hart *h, u32 i, struct rv_op *op)
 	case 0x4b:
 	case 0x4f: return decode_fma(h, i, op);
 	case 0x53: return decode_fp(h, i, op);
+	case 0x57:
+	case 0x77: return rv_decode_vec(h, i, op);
 	case 0x63: return decode_branch(i, op);
 	case 0x67: return decode_jalr(i, op);
 	case 0x6f: return decode_jal(i, op);

@@ -29,9 +29,13 @@ static void timer_expired(struct sv_timer *t)
 
 struct rv_hart *rv_hart_create(const struct rv_hart_config *cfg)
 {
-	struct rv_hart *h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned vlen = cfg->vlen ? cfg->vlen : RV_VLEN_MIN;
+	struct rv_hart *h;
 
+	if (vlen < RV_VLEN_MIN || vlen > RV_VLEN_MAX || (vlen & (vlen - 1)))
+		return NULL;
+	h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (h == MAP_FAILED)
 		return NULL;
 	if (sv_guard_init() || rv_blocks_init(h)) {
@@ -39,6 +43,7 @@ struct rv_hart *rv_hart_create(const struct rv_hart_config *cfg)
 		return NULL;
 	}
 	h->extensions = cfg->extensions;
+	h->vec.vlenb = vlen / 8;
 	h->phys = cfg->phys;
 	h->csrs = cfg->csrs;
 	h->owner = cfg->owner;
@@ -78,6 +83,7 @@ void rv_hart_reset(struct rv_hart *h)
 	h->mmio.pending = false;
 	h->csr.pending = false;
 	h->exit.reason = RV_EXIT_NONE;
+	rv_vec_reset(h);
 	__atomic_store_n(&h->sie, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&h->irq_lines, 0, __ATOMIC_RELAXED);
 	rv_timer_update(h);
@@ -111,6 +117,7 @@ void rv_trap(struct rv_hart *h, u64 cause, u64 tval, u64 epc)
 	u64 s = h->sstatus & ~(RV_SSTATUS_SPP | RV_SSTATUS_SPIE);
 
 	h->traps++;
+	h->vec_field = 0;
 	h->sepc = epc;
 	h->scause = cause;
 	h->stval = tval;
@@ -345,7 +352,8 @@ static void run_faulted(struct rv_hart *h, const void *host)
 	if (op) {
 		unretire(h, op);
 		h->pc = rv_op_pc(h, op);
-		va = h->x[op->rs1] + (u64)(s64)op->imm;
+		va = op->fn == rv_op_vec_unit || op->fn == rv_op_vec_mem || op->fn == rv_op_vec_whole ?
+		     h->vec.va : h->x[op->rs1] + (u64)(s64)op->imm;
 		gpa = h->tlb_gpa[rv_tlb_slot(h, va) - h->tlb] | (va & ~RV_PAGE_MASK);
 	}
 	rv_cas_release(h);
@@ -364,6 +372,8 @@ const struct rv_exit_info *rv_hart_run(struct rv_hart *h)
 
 	h->exit.reason = RV_EXIT_NONE;
 	h->fault_op = NULL;
+	if (unlikely(h->vec_unsettled))
+		rv_vec_settle(h);
 	__atomic_store_n(&h->running, 1, __ATOMIC_SEQ_CST);
 	/* The owner may have written code: see "Coherence" in impl.h. */
 	h->gen++;

@@ -61,6 +61,8 @@ enum rv_ext {
 	RV_EXT_ZBKB, RV_EXT_ZBKC, RV_EXT_ZBKX, RV_EXT_ZKND, RV_EXT_ZKNE, RV_EXT_ZKNH, RV_EXT_ZKR,
 	RV_EXT_ZKSED, RV_EXT_ZKSH, RV_EXT_ZFH, RV_EXT_ZFHMIN, RV_EXT_ZFA, RV_EXT_ZCB, RV_EXT_ZCMOP,
 	RV_EXT_ZIMOP, RV_EXT_ZACAS,
+	RV_EXT_V, RV_EXT_ZVBB, RV_EXT_ZVBC, RV_EXT_ZVKB, RV_EXT_ZVKG, RV_EXT_ZVKNED, RV_EXT_ZVKNHA,
+	RV_EXT_ZVKNHB, RV_EXT_ZVKSED, RV_EXT_ZVKSH,
 	RV_EXT_COUNT
 };
 #define RV_EXT_ALL (BIT(RV_EXT_COUNT) - 1)
@@ -105,9 +107,10 @@ struct rv_hart_config {
 	 * backward and indirect jumps.
 	 */
 	const u64 *attention;
+	unsigned vlen;	/* bits in a vector register: a power of two, 128 (also 0) to 1024 */
 };
 
-/* Returns NULL on -ENOMEM. Pages of the TLB are touched as the guest uses them. */
+/* Returns NULL on -ENOMEM, or for a vlen that cannot be. Pages of the TLB are touched as the guest uses them. */
 struct rv_hart *rv_hart_create(const struct rv_hart_config *cfg);
 void rv_hart_destroy(struct rv_hart *h);
 void rv_hart_reset(struct rv_hart *h);		/* registers only: S mode, pc 0, satp 0, all else 0 */
@@ -157,10 +160,17 @@ u64 rv_hart_get_pc(const struct rv_hart *h);
 void rv_hart_set_pc(struct rv_hart *h, u64 pc);
 bool rv_hart_get_supervisor(const struct rv_hart *h);	/* true S, false U */
 void rv_hart_set_supervisor(struct rv_hart *h, bool s);
+/* Vector registers: vlenb bytes each. */
+unsigned rv_hart_get_vlenb(const struct rv_hart *h);
+void rv_hart_get_v(const struct rv_hart *h, unsigned n, void *bytes);
+void rv_hart_set_v(struct rv_hart *h, unsigned n, const void *bytes);
 /*
  * CSRs by their architectural number: sstatus, sie, stvec, scounteren, senvcfg, sscratch, sepc,
- * scause, stval, sip, stimecmp, satp, fflags, frm, fcsr. -ENOENT: no such CSR. Writes follow
- * WARL; a write to satp or sstatus takes effect at the next instruction.
+ * scause, stval, sip, stimecmp, satp, fflags, frm, fcsr, vstart, vxsat, vxrm, vcsr, vl, vtype,
+ * vlenb. -ENOENT: no such CSR. Writes follow
+ * WARL; a write to satp or sstatus takes effect at the next instruction. vl and vtype
+ * may be set in any order and read back as written; the next run makes them fit each other as
+ * vsetvl does.
  */
 int rv_hart_get_csr(const struct rv_hart *h, unsigned csr, u64 *v);
 int rv_hart_set_csr(struct rv_hart *h, unsigned csr, u64 v);

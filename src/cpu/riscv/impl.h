@@ -35,6 +35,7 @@
 #include "base/timer.h"
 #include "base/types.h"
 #include "cpu/riscv/hart.h"
+#include "cpu/riscv/vec.h"
 
 /*
  * Tail calls need an optimizing compiler and frames that nothing points into; sanitizers
@@ -119,7 +120,7 @@ enum {
 };
 
 /* aux of loads and stores */
-enum { RV_MEM_SIZE = 3, RV_MEM_SIGNED = 4, RV_MEM_FP = 8 };
+enum { RV_MEM_SIZE = 3, RV_MEM_SIGNED = 4, RV_MEM_FP = 8, RV_MEM_VEC = 16 };
 
 enum rv_priv { RV_U = 0, RV_S = 1 };
 
@@ -136,6 +137,7 @@ enum { RV_IRQ_SSI = 1, RV_IRQ_STI = 5, RV_IRQ_SEI = 9, RV_IRQ_LCOFI = 13 };
 #define RV_SSTATUS_SIE BIT(1)
 #define RV_SSTATUS_SPIE BIT(5)
 #define RV_SSTATUS_SPP BIT(8)
+#define RV_SSTATUS_VS (3ull << 9)
 #define RV_SSTATUS_FS (3ull << 13)
 #define RV_SSTATUS_FS_DIRTY (3ull << 13)
 #define RV_SSTATUS_SUM BIT(18)
@@ -143,7 +145,7 @@ enum { RV_IRQ_SSI = 1, RV_IRQ_STI = 5, RV_IRQ_SEI = 9, RV_IRQ_LCOFI = 13 };
 #define RV_SSTATUS_UXL (2ull << 32)
 #define RV_SSTATUS_SD BIT(63)
 #define RV_SSTATUS_WRITABLE (RV_SSTATUS_SIE | RV_SSTATUS_SPIE | RV_SSTATUS_SPP | RV_SSTATUS_FS | \
-			     RV_SSTATUS_SUM | RV_SSTATUS_MXR)
+			     RV_SSTATUS_VS | RV_SSTATUS_SUM | RV_SSTATUS_MXR)
 
 /* Requests from other threads. */
 enum {
@@ -198,6 +200,13 @@ struct rv_hart {
 		u8 rd;
 		bool pending;
 	} csr;			/* an access that the owner completes */
+	/*
+	 * Of vec, but here for those that look at every trap and entry. Fields done of a segment
+	 * whose last one left the run as an MMIO exit: a trap forgets it, and the segment is done
+	 * again as a whole, as the manual allows. And: the owner has set vl or vtype.
+	 */
+	u8 vec_field;
+	bool vec_unsettled;
 
 	u64 extensions;
 	const struct cpu_phys_ops *phys;
@@ -234,6 +243,8 @@ struct rv_hart {
 	struct rv_block *hash[RV_HASH_SIZE];
 	u8 *arena;
 	size_t arena_used;
+
+	struct rv_vec vec;	/* at the end: a hart without V never touches it */
 };
 
 #define RV_PAGE_MASK (~(SV_PAGE_SIZE - 1))
@@ -420,6 +431,23 @@ const struct rv_op *rv_exit_at(struct rv_hart *h, const struct rv_op *op, enum r
 const struct rv_op *rv_exit_after(struct rv_hart *h, const struct rv_op *op, enum rv_exit reason);
 /* An interrupt that is pending, enabled and deliverable now: its number, else 0. */
 unsigned rv_irq_deliverable(const struct rv_hart *h);
+
+/* -------------------------------------------------------- decode_vec.c */
+
+/* The vector opcodes: OP-V, OP-VE, and the vector half of LOAD-FP and STORE-FP. */
+enum rv_decoded rv_decode_vec(const struct rv_hart *h, u32 insn, struct rv_op *op);
+
+/* ------------------------------------------------------- ops_vec_cfg.c */
+
+void rv_vec_reset(struct rv_hart *h);
+/* Makes vl and vtype fit each other after the owner has set them. */
+void rv_vec_settle(struct rv_hart *h);
+bool rv_vec_csr_get(const struct rv_hart *h, unsigned csr, u64 *v);
+bool rv_vec_csr_set(struct rv_hart *h, unsigned csr, u64 v);
+
+/* ------------------------------------------------------- ops_vec_mem.c */
+
+void rv_vec_mmio_done(struct rv_hart *h, u64 data);
 
 /* ------------------------------------------------------------ decode.c */
 

@@ -494,6 +494,10 @@ void rv_hart_complete_mmio_read(struct rv_hart *h, u64 data)
 	if (!h->mmio.pending)
 		return;
 	h->mmio.pending = false;
+	if (h->mmio.aux & RV_MEM_VEC) {
+		rv_vec_mmio_done(h, data);
+		return;
+	}
 	load_done(h, h->mmio.rd, h->mmio.aux, data);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every op there is, by name. impl.h declares a function for each; the function of an op
- * stands in ops_int.c, ops_crypto.c, ops_mem.c, ops_fp.c, ops_half.c, ops_zfa.c or ops_sys.c.
+ * stands in ops_int.c, ops_crypto.c, ops_mem.c, ops_fp.c, ops_half.c, ops_zfa.c, ops_sys.c or
+ * ops_vec_*.c.
  */
 #define RV_OPS_INT(F) \
 	F(nop) F(li) F(auipc) F(mv) \
@@ -64,6 +65,9 @@
 	F(count) F(illegal) F(fence) F(fence_i) F(ecall) F(ebreak) F(sret) F(wfi) F(wrs) F(pause) \
 	F(sfence_vma) F(sfence_inval) F(csr)
 
+#define RV_OPS_VEC(F) \
+	F(vsetvli) F(vsetivli) F(vsetvl) F(vec) F(vec_unit) F(vec_mem) F(vec_whole)
+
 RV_OPS_INT(RV_OP_DECLARE)
 RV_OPS_CRYPTO(RV_OP_DECLARE)
 RV_OPS_MEM(RV_OP_DECLARE)
@@ -71,3 +75,4 @@ RV_OPS_FP(RV_OP_DECLARE)
 RV_OPS_HALF(RV_OP_DECLARE)
 RV_OPS_ZFA(RV_OP_DECLARE)
 RV_OPS_SYS(RV_OP_DECLARE)
+RV_OPS_VEC(RV_OP_DECLARE)

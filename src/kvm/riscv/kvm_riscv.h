@@ -19,11 +19,12 @@
 
 /* Supervisor CSRs by number (privileged architecture, table of CSRs). */
 enum {
-	CSR_FCSR = 0x003,
+	CSR_FCSR = 0x003, CSR_VSTART = 0x008, CSR_VCSR = 0x00f,
 	CSR_SSTATUS = 0x100, CSR_SIE = 0x104, CSR_STVEC = 0x105, CSR_SCOUNTEREN = 0x106,
 	CSR_SENVCFG = 0x10a, CSR_SSCRATCH = 0x140, CSR_SEPC = 0x141, CSR_SCAUSE = 0x142,
 	CSR_STVAL = 0x143, CSR_SIP = 0x144, CSR_STIMECMP = 0x14d, CSR_SATP = 0x180,
 	CSR_SSTATEEN0 = 0x10c,
+	CSR_VL = 0xc20, CSR_VTYPE = 0xc21, CSR_VLENB = 0xc22,
 };
 enum { IRQ_S_SOFT = 1, IRQ_S_TIMER = 5, IRQ_S_EXT = 9, IRQ_PMU_OVF = 13 };
 enum { EXC_LOAD_PAGE_FAULT = 13 };
@@ -169,5 +170,11 @@ int isa_set_letters(struct riscv_vcpu *v, u64 val);
 int riscv_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg);
 int riscv_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg);
 u64 riscv_reg_list(struct kvm_vcpu *vcpu, u64 *ids, u64 max);
+
+/* vcpu_vector.c: the registers of type KVM_REG_RISCV_VECTOR; num is the id's. */
+int riscv_get_vector(struct riscv_vcpu *v, u64 num, const struct kvm_one_reg *reg);
+int riscv_set_vector(struct riscv_vcpu *v, u64 num, const struct kvm_one_reg *reg);
+u64 riscv_list_vector(struct riscv_vcpu *v, u64 *ids);
+unsigned int riscv_vlen(void);		/* bits, of every vCPU of this process */
 
 #endif

@@ -107,6 +107,7 @@ int riscv_vcpu_create(struct kvm *kvm, u32 id, struct kvm_vcpu **out)
 {
 	struct rv_hart_config cfg = {
 		.extensions = RV_EXT_ALL, .phys = &phys_ops, .csrs = &csr_ops,
+		.vlen = riscv_vlen(),
 	};
 	struct riscv_vcpu *v = sv_zalloc(sizeof(*v));
 

@@ -512,6 +512,7 @@ static const struct reg_type {
 	{ KVM_REG_RISCV_TIMER, 8, false, 4, get_timer, set_timer, list_timer },
 	{ KVM_REG_RISCV_FP_F, 0, false, 0, get_fp_f, set_fp_f, list_fp_f },
 	{ KVM_REG_RISCV_FP_D, 0, false, 0, get_fp_d, set_fp_d, list_fp_d },
+	{ KVM_REG_RISCV_VECTOR, 0, false, 0, NULL, NULL, riscv_list_vector },	/* vcpu_vector.c */
 	{ KVM_REG_RISCV_ISA_EXT, 8, false, 0, get_isa_ext, set_isa_ext, list_isa_ext },
 	{ KVM_REG_RISCV_SBI_EXT, 8, true, 0, get_sbi_ext, set_sbi_ext, list_sbi_ext },
 	{ KVM_REG_RISCV_SBI_STATE, 8, false, 0, get_sbi_state, set_sbi_state, list_sbi_state },
@@ -544,6 +545,8 @@ int riscv_get_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
 	if (t->limit && num >= t->limit)
 		return -ENOENT;
 	riscv_vcpu_settle(to_riscv(vcpu));
+	if (t->type == KVM_REG_RISCV_VECTOR)
+		return riscv_get_vector(to_riscv(vcpu), num, reg);
 	err = t->get(to_riscv(vcpu), num, size, &val);
 	if (err)
 		return err;
@@ -567,6 +570,8 @@ int riscv_set_one_reg(struct kvm_vcpu *vcpu, const struct kvm_one_reg *reg)
 	if (t->limit && num >= t->limit)
 		return -ENOENT;
 	riscv_vcpu_settle(v);
+	if (t->type == KVM_REG_RISCV_VECTOR)
+		return riscv_set_vector(v, num, reg);
 	/* The FP types refuse a size or number before they read. */
 	if (!t->size) {
 		err = t->get(v, num, size, &val);

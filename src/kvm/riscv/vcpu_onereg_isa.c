@@ -12,6 +12,7 @@
  *   order is TSO, and not elsewhere.
  * - Zkt: no op of its list has a branch or an address that depends on an operand
  *   (cpu/riscv/crypto.h; tests/unit/test_zkt.c follows each of them).
+ * - Zvkt: nor does a vector kernel of its list (cpu/riscv/ops_vec_crypto.c).
  */
 #include <errno.h>
 
@@ -48,6 +49,7 @@ static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
 	STAYS(SVINVAL),
 	STAYS(SVNAPOT),
 	EXT(SVPBMT, RV_EXT_SVPBMT, true, 0),
+	EXT(V, RV_EXT_V, true, 'v'),
 	STAYS(ZACAS),
 	STAYS(ZAWRS),
 	STAYS(ZBA),
@@ -82,6 +84,16 @@ static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
 	STAYS(ZKSH),
 	EXT(ZKT, ALWAYS, false, 0),
 	EXT_IF(RV_HOST_IS_TSO, ZTSO, ALWAYS, false, 0),
+	STAYS(ZVBB),
+	STAYS(ZVBC),
+	STAYS(ZVKB),
+	STAYS(ZVKG),
+	STAYS(ZVKNED),
+	STAYS(ZVKNHA),
+	STAYS(ZVKNHB),
+	STAYS(ZVKSED),
+	STAYS(ZVKSH),
+	EXT(ZVKT, ALWAYS, false, 0),
 };
 
 static bool isa_enabled(const struct riscv_vcpu *v, const struct isa_entry *e)

@@ -5,7 +5,7 @@
  *
  * Each round: integers, floating point in all rounding modes, CSRs, demand paging, an
  * excursion to user mode, timer interrupts (by stimecmp and by SBI in turn), an IPI to
- * itself, an external interrupt from the VMM, loads and stores of every width to a device,
+ * itself, vectors of all types, an external interrupt from the VMM, loads and stores of every width to a device,
  * SBI calls answered inside and by user space, steal time. All of it goes into one hash.
  * Interrupts are counted; a round ends when all of its interrupts have come.
  */
@@ -60,7 +60,7 @@ asm(".section .text.start, \"ax\"\n"
     ".global _start\n"
     "_start:\n"
     "	li sp, 0x80070000\n"	/* SR_STACK_TOP */
-    "	li t0, 0x2000\n"		/* floating point, before C code uses it */
+    "	li t0, 0x2200\n"		/* floating point, before C code uses it; vectors */
     "	csrs sstatus, t0\n"
     "	call guest_main\n"
     "1:	j 1b\n"
@@ -423,6 +423,40 @@ static u64 phase_device(u64 h)
 	return h;
 }
 
+#define V(text, ...) asm volatile(".option push\n .option arch, +v\n" text "\n .option pop" __VA_ARGS__)
+
+/*
+ * Vector registers, vl, vtype, vcsr and, at the device, vstart: each of its elements is an exit.
+ * Traps use no vectors, so they stay as they are in between.
+ */
+static u64 phase_vector(u64 h)
+{
+	static const unsigned char types[] = { 0xc0, 0x09, 0x52, 0x9b, 0x07, 0x0e, 0x50, 0xd8 };
+	u64 at = SR_DEVICE + (h & 0xf8), vl, got;
+
+	V("vsetvli %0, zero, e64, m8, ta, ma\n vle64.v v8, (%1)\n vle64.v v16, (%1)\n"
+	  "vid.v v24\n vmv.v.i v0, 5", : "=r"(vl) : "r"(words) : "memory");
+	for (u64 i = 0; i < 64; i++) {
+		V("vsetvl %0, %1, %2", : "=r"(vl) : "r"(mix(h, i) % 70), "r"((u64)types[i & 7]));
+		csr_write(0x00f, i & 7);
+		V("vadd.vx v8, v8, %0\n vsaddu.vv v16, v16, v8\n vssra.vi v8, v16, 3, v0.t\n"
+		  "vslide1down.vx v24, v16, %0\n vmslt.vv v1, v24, v8\n vmxor.mm v0, v0, v1\n"
+		  "vaadd.vv v24, v24, v8", :: "r"(h));
+		if (csr_read(0xc20) != vl || csr_read(0xc21) != types[i & 7])
+			RESULT->errors |= SR_ERR_CSR;
+		h = mix(mix(h, vl), csr_read(0x00f));
+		V("vmv.x.s %0, v24\n vcpop.m %1, v0", : "=r"(got), "=r"(vl));
+		h = mix(mix(h, got), vl);
+	}
+	V("vsetivli zero, 5, e32, m1, ta, ma\n vle32.v v8, (%0)\n vlse16.v v9, (%0), %1\n"
+	  "vse32.v v8, (%0)\n vsse16.v v9, (%0), %1", :: "r"(at), "r"(24ul) : "memory");
+	V("vsetvli %0, zero, e64, m8, ta, ma\n vse64.v v8, (%1)\n vse64.v v16, (%2)\n vse64.v v24, (%3)",
+	  : "=r"(vl) : "r"(words), "r"(words + 16), "r"(words + 32) : "memory");
+	for (u64 i = 0; i < 3 * vl; i++)
+		h = mix(h, words[i]);
+	return h;
+}
+
 static u64 phase_sbi(u64 h)
 {
 	u64 err, val;
@@ -497,6 +531,7 @@ void guest_main(void)
 
 		h = phase_integer(h, round);
 		h = phase_device(h);
+		h = phase_vector(h);
 		h = phase_float(h);
 		if (sbi(0x735049, 0, 1, 0, 0, &val))
 			RESULT->errors |= SR_ERR_SBI;
