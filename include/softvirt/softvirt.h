@@ -30,6 +30,30 @@ int softvirt_ioctl(int fd, unsigned long request, ...);
 /* mmap(2): the kvm_run page of a vCPU, a dma-buf, a BAR. Undo with munmap(2). */
 void *softvirt_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 
+/*
+ * read(2), write(2), pread(2), pwrite(2) and their vectors: a VFIO device's regions by their
+ * offsets, events of an iommufd fault queue.
+ */
+struct iovec;
+ssize_t softvirt_read(int fd, void *buf, size_t count);
+ssize_t softvirt_write(int fd, const void *buf, size_t count);
+ssize_t softvirt_pread(int fd, void *buf, size_t count, off_t offset);
+ssize_t softvirt_pwrite(int fd, const void *buf, size_t count, off_t offset);
+ssize_t softvirt_readv(int fd, const struct iovec *iov, int iovcnt);
+ssize_t softvirt_writev(int fd, const struct iovec *iov, int iovcnt);
+ssize_t softvirt_preadv(int fd, const struct iovec *iov, int iovcnt, off_t offset);
+ssize_t softvirt_pwritev(int fd, const struct iovec *iov, int iovcnt, off_t offset);
+
+/*
+ * munmap(2), mremap(2), madvise(2), for memory that devices may reach (IOMMU_IOAS_MAP,
+ * VFIO_IOMMU_MAP_DMA) or that is a BAR: what is mapped for DMA stays with the devices, as pinned
+ * memory does. They may fail with ENOMEM. After the C library's own calls devices would meet
+ * whatever lies there next.
+ */
+int softvirt_munmap(void *addr, size_t length);
+void *softvirt_mremap(void *addr, size_t length, size_t new_length, int flags, ...);
+int softvirt_madvise(void *addr, size_t length, int advice);
+
 /* fallocate(2): holes in a guest_memfd. */
 int softvirt_fallocate(int fd, int mode, off_t offset, off_t len);
 
@@ -47,6 +71,15 @@ int softvirt_dup2(int fd, int newfd);
 int softvirt_dup3(int fd, int newfd, int flags);
 int softvirt_fcntl(int fd, int cmd, ...);
 int softvirt_close_range(unsigned int first, unsigned int last, int flags);
+
+/*
+ * Adds an emulated PCI function to this process, as `softvirt run --device` does:
+ * "NAME[,bdf=0000:01:00.0][,group=N][,OPTION=VALUE]...", for example "ioat" or "ram,size=1G". It
+ * appears under /dev/vfio and, with its BDF, to VFIO_GROUP_GET_DEVICE_FD; it stays until the
+ * process ends. 0, or -1 with a line on stderr and errno: EINVAL, EEXIST (the address is
+ * taken), ENOMEM, EAGAIN (no thread).
+ */
+int softvirt_device_add(const char *spec);
 
 #ifdef __cplusplus
 }

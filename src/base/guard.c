@@ -28,6 +28,7 @@
 #include "base/alloc.h"
 #include "base/libc.h"
 #include "base/sync.h"
+#include "base/trap_region.h"
 #include "base/ucontext.h"
 
 #define CHAIN_WORDS (sizeof(struct sigaction) / sizeof(unsigned long))
@@ -124,8 +125,11 @@ static void default_action(int signo, const siginfo_t *si)
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 
 	sv_libc.sigaction(signo, &dfl, NULL);
-	/* A fault happens again when the instruction does; a sent signal must be sent again. */
-	if (si->si_code <= 0)
+	/*
+	 * A fault happens again when the instruction does. A sent signal must be sent again, and
+	 * so must the SIGBUS of a trap region, whose instruction would fault with SIGSEGV.
+	 */
+	if (si->si_code <= 0 || signo == SIGBUS)
 		syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), signo);
 }
 
@@ -181,6 +185,28 @@ static void chain_call(int signo, siginfo_t *si, void *uc, uintptr_t frame)
 	passing_on.frame = outer_frame;
 }
 
+/*
+ * A fault of the program's own: it may be an access to a trap region, which is carried out,
+ * or refused as a bus would refuse it.
+ */
+static void program_fault(int signo, siginfo_t *si, void *ctx, uintptr_t frame)
+{
+	siginfo_t bus;
+	bool sigbus;
+
+	if (si->si_code > 0 && sv_trap_fault(signo, si, ctx, &sigbus))
+		return;
+	if (si->si_code <= 0 || !sigbus) {
+		chain_call(signo, si, ctx, frame);
+		return;
+	}
+	memset(&bus, 0, sizeof(bus));
+	bus.si_signo = SIGBUS;
+	bus.si_code = BUS_ADRERR;
+	bus.si_addr = si->si_addr;
+	chain_call(SIGBUS, &bus, ctx, frame);
+}
+
 static void guard_handler(int signo, siginfo_t *si, void *ctx)
 {
 	struct sv_guard *g = si->si_code > 0 ? guard_find(ctx) : NULL;
@@ -188,7 +214,7 @@ static void guard_handler(int signo, siginfo_t *si, void *ctx)
 	int saved = errno;
 
 	if (!g) {
-		chain_call(signo, si, ctx, (uintptr_t)__builtin_frame_address(0));
+		program_fault(signo, si, ctx, (uintptr_t)__builtin_frame_address(0));
 		errno = saved;
 		return;
 	}

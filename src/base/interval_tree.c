@@ -3,8 +3,9 @@
  * An AVL tree of ranges. See interval_tree.h.
  *
  * Invariants: the heights of a node's two subtrees differ by at most one; subtree_last is
- * the largest last of the node and all below it. Every change repairs both on the way from
- * the changed place up to the root.
+ * the largest last of the node and all below it, subtree_start the smallest start, subtree_gap
+ * the longest hole between its ranges. Every change repairs them on the way from the changed
+ * place up to the root.
  */
 #include "base/interval_tree.h"
 
@@ -15,14 +16,31 @@ static int height(const node *n)
 	return n ? n->height : 0;
 }
 
+/* Bytes between a range that ends with last and the next, which begins at start. */
+static u64 hole(u64 last, u64 start)
+{
+	return start > last ? start - last - 1 : 0;
+}
+
 static void update(node *n)
 {
 	n->height = 1 + max(height(n->left), height(n->right));
+	n->subtree_start = n->start;
 	n->subtree_last = n->last;
-	if (n->left)
+	n->subtree_gap = 0;
+	if (n->left) {
+		n->subtree_start = n->left->subtree_start;
+		n->subtree_gap = max(n->left->subtree_gap,
+				     hole(n->left->subtree_last, n->start));
 		n->subtree_last = max(n->subtree_last, n->left->subtree_last);
-	if (n->right)
+	}
+	if (n->right) {
+		u64 gap = hole(n->subtree_last, n->right->subtree_start);
+
+		n->subtree_gap = max(n->subtree_gap, gap);
+		n->subtree_gap = max(n->subtree_gap, n->right->subtree_gap);
 		n->subtree_last = max(n->subtree_last, n->right->subtree_last);
+	}
 }
 
 /* Where old hung, new hangs from now on (new may be NULL). */
@@ -178,6 +196,56 @@ node *interval_tree_iter_next(const node *n, u64 start, u64 last)
 		if (n->last >= start)
 			return (node *)n;
 	}
+}
+
+/*
+ * Looks below n for the first hole of len bytes that begins at or behind *cur and ends before a
+ * range of the subtree. If there is none, *cur moves behind the subtree (*full: there is no
+ * address behind it).
+ */
+static bool find_hole(const node *n, u64 len, u64 *cur, u64 *last, bool *full)
+{
+	if (!n || n->subtree_last < *cur)
+		return false;
+	if (n->subtree_start > *cur && n->subtree_start - *cur >= len) {
+		*last = n->subtree_start - 1;
+		return true;
+	}
+	if (n->subtree_gap >= len) {
+		if (find_hole(n->left, len, cur, last, full))
+			return true;
+		if (n->start > *cur && n->start - *cur >= len) {
+			*last = n->start - 1;
+			return true;
+		}
+		if (n->last >= *cur) {
+			*full = n->last == ~0ull;
+			*cur = n->last + 1;
+		}
+		return !*full && find_hole(n->right, len, cur, last, full);
+	}
+	*full = n->subtree_last == ~0ull;
+	*cur = n->subtree_last + 1;
+	return false;
+}
+
+bool interval_tree_find_hole(const struct interval_tree *t, u64 lo, u64 hi, u64 len, u64 *start,
+			     u64 *last)
+{
+	u64 cur = lo, end = hi;
+	bool full = false;
+
+	if (!find_hole(t->root, len, &cur, &end, &full)) {
+		if (full)
+			return false;
+		end = hi;
+	}
+	end = min(end, hi);
+	if (cur > end || end - cur < len - 1)
+		return false;
+	*start = cur;
+	*last = end;
+	return true;
 }
 
 node *interval_tree_first(const struct interval_tree *t)

@@ -15,6 +15,7 @@
 #include "base/guard.h"
 #include "base/intr.h"
 #include "base/libc.h"
+#include "base/mem_notify.h"
 #include "file/impl.h"
 
 static int result(long ret)
@@ -95,8 +96,7 @@ SV_EXPORT int softvirt_ioctl(int fd, unsigned long request, ...)
 	return result(ret);
 }
 
-SV_EXPORT void *softvirt_mmap(void *addr, size_t length, int prot, int flags, int fd,
-			      off_t offset)
+static void *map(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	struct sv_file *f = flags & MAP_ANONYMOUS ? NULL : sv_fget(fd, NULL);
 	void *p;
@@ -128,6 +128,27 @@ SV_EXPORT void *softvirt_mmap(void *addr, size_t length, int prot, int flags, in
 	if (p != MAP_FAILED && IS_ERR(p)) {
 		errno = (int)-PTR_ERR(p);
 		p = MAP_FAILED;
+	}
+	return p;
+}
+
+SV_EXPORT void *softvirt_mmap(void *addr, size_t length, int prot, int flags, int fd,
+			      off_t offset)
+{
+	struct sv_mem_event ev;
+	int told = sv_mem_replace_begin(&ev, addr, length, flags), saved;
+	void *p;
+
+	if (told < 0) {
+		errno = -told;
+		return MAP_FAILED;
+	}
+	p = map(addr, length, prot, flags, fd, offset);
+	if (unlikely(told)) {
+		saved = errno;
+		ev.failed = p == MAP_FAILED;
+		sv_mem_after(&ev);
+		errno = saved;
 	}
 	return p;
 }

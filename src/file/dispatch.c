@@ -106,7 +106,8 @@ static long call_with_copy(struct sv_file *f, const struct sv_ioctl *e, struct s
 	memset((char *)c->buf + p->in, 0, p->size - p->in);
 	ret = e->fn(f, c);
 	/* The kernel's dma_heap copies back whatever became of the call. */
-	if (p->out && (ret >= 0 || c->copy_out || e->kind == SV_IOCTL_BY_NUMBER) &&
+	if (p->out && !c->no_copy_out &&
+	    (ret >= 0 || c->copy_out || e->kind == SV_IOCTL_BY_NUMBER) &&
 	    sv_copy_to_user(user, c->buf, p->out))
 		return -EFAULT;
 	return ret;

@@ -283,6 +283,7 @@ int sv_file_create(const struct sv_file_ops *ops, void *priv, enum sv_backing ba
 	f->backing = backing & ~SV_BACKING_KEEP;
 	f->own_fd = -1;
 	f->mm = mm_id();
+	f->pos = 0;
 	f->dev = 0;
 	f->ino = 0;
 	f->fd = backing_open(ops, f->backing, o_flags);
@@ -331,6 +332,7 @@ int sv_file_create_fd(const struct sv_file_ops *ops, void *priv, int fd, struct 
 	f->backing = st.st_mode & S_IFMT ? SV_BACKING_MEMFD : SV_BACKING_EVENTFD;
 	f->own_fd = -1;
 	f->mm = mm_id();
+	f->pos = 0;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->marked = !sv_libc.fcntl(fd, F_SETSIG, SV_FD_MARK);
@@ -411,6 +413,11 @@ void *sv_file_priv(const struct sv_file *f)
 int sv_file_backing_fd(const struct sv_file *f)
 {
 	return f->own_fd >= 0 ? f->own_fd : f->fd;
+}
+
+int sv_file_number(const struct sv_file *f)
+{
+	return f->fd;
 }
 
 const struct sv_file_ops *sv_file_get_ops(const struct sv_file *f)

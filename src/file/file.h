@@ -55,6 +55,7 @@ struct sv_ioctl_ctx {
 	size_t size;		/* of buf */
 	size_t user_size;	/* what the caller said */
 	bool copy_out;		/* set to copy out even though the handler failed (E2BIG with a count) */
+	bool no_copy_out;	/* set by a handler that has nothing to say, or has said it */
 };
 
 /* Returns >= 0, the ioctl's result, or -errno. */
@@ -82,6 +83,14 @@ struct sv_file_ops {
 	 * ERR_PTR(-errno).
 	 */
 	void *(*mmap)(struct sv_file *f, void *addr, size_t len, int prot, int flags, off_t off);
+	/*
+	 * read(2), pread(2), write(2), pwrite(2) and their vectors. user is the caller's memory
+	 * (guard.h); the result, or -errno. *pos: where; moved on by what was done. stream: from
+	 * read(2) and write(2), which go on where the last one ended; else from the p forms. NULL:
+	 * the call reaches the backing descriptor.
+	 */
+	ssize_t (*read)(struct sv_file *f, void *user, size_t len, u64 *pos, bool stream);
+	ssize_t (*write)(struct sv_file *f, const void *user, size_t len, u64 *pos, bool stream);
 	/* NULL: the backing descriptor's. off >= 0, len > 0. */
 	long (*fallocate)(struct sv_file *f, int mode, off_t off, off_t len);
 	/* May be NULL. Frees priv; runs once, in the process that created the file. */
@@ -138,6 +147,8 @@ void *sv_file_priv(const struct sv_file *f);
  * install will publish, and -1 once it has, because the program may close it.
  */
 int sv_file_backing_fd(const struct sv_file *f);
+/* The number that install will publish, also with SV_BACKING_KEEP; -1 once it has. */
+int sv_file_number(const struct sv_file *f);
 const struct sv_file_ops *sv_file_get_ops(const struct sv_file *f);
 
 /* What softvirt_ioctl does once it has the file: result >= 0 or -errno. */
@@ -208,6 +219,11 @@ bool sv_fd_table_is_mine(void);
 struct sv_node {
 	const char *path;	/* "/dev/kvm-riscv64" */
 	int (*open)(const struct sv_node *node, int o_flags);	/* descriptor or -errno */
+	/*
+	 * Set: this stands for a number of nodes that come and go (path is none of them). The node
+	 * with that path, which lives for ever, or NULL.
+	 */
+	const struct sv_node *(*match)(const char *path);
 };
 extern const struct sv_node *const sv_nodes[];	/* NULL-terminated, in src/file/nodes.c */
 /*

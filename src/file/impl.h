@@ -20,11 +20,16 @@ struct sv_file {
 	bool keep, marked;
 	dev_t dev;		/* a memfd's identity */
 	ino_t ino;
+	u64 pos;		/* of read and write; atomic */
 	struct list_head link;	/* in all_files while in use */
 	struct sv_file *next_free;
 };
 
 /* Made before a fork that this process is the child of. */
 bool sv_file_is_foreign(const struct sv_file *f);
+
+/* mem.c: around a mapping that may replace others. 1: sv_mem_after(ev) must follow; 0; -errno. */
+struct sv_mem_event;
+int sv_mem_replace_begin(struct sv_mem_event *ev, const void *addr, size_t len, int flags);
 
 #endif
