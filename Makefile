@@ -67,10 +67,13 @@ bench: all
 	@bench/run --build $(BUILD)
 	@$(BUILD)/bench/bench-kvm-events
 	@$(BUILD)/bench/bench-dmabuf
+	@$(BUILD)/bench/bench-iommu
+	@$(BUILD)/bench/bench-vfio
 	@$(BUILD)/bench/bench-fp
 	@bench/digest --build $(BUILD)
 
 conformance: all
+	@scripts/setup conformance
 	@$(MAKE) --no-print-directory CROSS=riscv64 all
 	@tests/conformance/run --build $(O)/build-riscv64
 

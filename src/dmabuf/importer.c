@@ -368,12 +368,18 @@ free:
 
 void dma_importer_destroy(struct dma_importer *imp)
 {
+	LIST_HEAD(canceled);
+
 	sv_mutex_lock(&imp->m);
 	imp->stop = true;
 	sv_cond_signal(&imp->c);
 	sv_mutex_unlock(&imp->m);
 	sv_thread_join(&imp->thread);
-	cancel_jobs(&imp->jobs, -ECANCELED);
+	/* A revoke may cancel them at the same time. */
+	sv_mutex_lock(&imp->m);
+	list_splice_init(&imp->jobs, &canceled);
+	sv_mutex_unlock(&imp->m);
+	cancel_jobs(&canceled, -ECANCELED);
 	importer_free(imp);
 }
 

@@ -12,11 +12,18 @@ extern const struct sv_node dma_heap_node_system;	/* src/dmabuf/heap.c */
 extern const struct sv_node udmabuf_node;	/* src/dmabuf/udmabuf.c */
 extern const struct sv_node sw_sync_node;	/* src/dmabuf/sw_sync.c */
 
+extern const struct sv_node iommufd_node;	/* src/iommu/main.c */
+
+extern const struct sv_node vfio_container_node, vfio_nodes;	/* src/vfio/node.c */
+
 const struct sv_node *const sv_nodes[] = {
 	&kvm_node_riscv64,
 	&dma_heap_node_system,
 	&udmabuf_node,
 	&sw_sync_node,
+	&iommufd_node,
+	&vfio_container_node,
+	&vfio_nodes,
 	NULL,
 };
 
@@ -59,8 +66,15 @@ const struct sv_node *sv_node_find(const char *path)
 		return NULL;
 	if (!strcmp(clean, "/dev/kvm"))
 		strcpy(clean, "/dev/kvm-" SV_HOST_ARCH);
-	for (const struct sv_node *const *n = sv_nodes; *n; n++)
-		if (!strcmp((*n)->path, clean))
+	for (const struct sv_node *const *n = sv_nodes; *n; n++) {
+		if ((*n)->match) {
+			const struct sv_node *found = (*n)->match(clean);
+
+			if (found)
+				return found;
+		} else if (!strcmp((*n)->path, clean)) {
 			return *n;
+		}
+	}
 	return NULL;
 }

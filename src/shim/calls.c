@@ -14,6 +14,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/guard.h"
@@ -48,17 +51,25 @@ void shim_init(void)
 		NAME(mmap, "mmap"), NAME(close, "close"), NAME(fclose, "fclose"),
 		NAME(fallocate, "fallocate"),
 		NAME(dup, "dup"), NAME(fcntl, "fcntl"), NAME(syscall, "syscall"),
+		NAME(read, "read"), NAME(write, "write"), NAME(pread, "pread64"),
+		NAME(pwrite, "pwrite64"), NAME(readv, "readv"), NAME(writev, "writev"),
+		NAME(preadv, "preadv64"), NAME(pwritev, "pwritev64"),
 		NAME(fopen, "fopen"), NAME(sigaction, "sigaction"), NAME(signal, "signal"),
 		NAME(sigprocmask, "sigprocmask"), NAME(pthread_sigmask, "pthread_sigmask"),
 		NAME(stat, "stat"), NAME(lstat, "lstat"), NAME(fstatat, "fstatat"),
 		NAME(statx, "statx"), NAME(xstat, "__xstat"), NAME(lxstat, "__lxstat"),
 		NAME(fxstatat, "__fxstatat"), NAME(access, "access"),
 		NAME(faccessat, "faccessat"), NAME(euidaccess, "euidaccess"),
+		NAME(opendir, "opendir"), NAME(scandirat, "scandirat"),
+		NAME(readlinkat, "readlinkat"), NAME(realpath, "realpath"), NAME(chdir, "chdir"),
 #undef NAME
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		__atomic_store_n(names[i].where, dlsym(RTLD_NEXT, names[i].name), __ATOMIC_RELAXED);
+	/* Of two versions the old one refuses a NULL buffer. */
+	if (dlvsym(RTLD_NEXT, "realpath", "GLIBC_2.3"))
+		shim_real.realpath = (char *(*)(const char *, char *))dlvsym(RTLD_NEXT, "realpath", "GLIBC_2.3");
 	__atomic_store_n(&sv_libc.open, shim_real.open, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.close, shim_real.close, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.ioctl, shim_real.ioctl, __ATOMIC_RELAXED);
@@ -71,9 +82,22 @@ void shim_init(void)
 	__atomic_store_n(&shim_ready, true, __ATOMIC_RELEASE);
 }
 
+/*
+ * With emulated devices memory that was once mapped for DMA must not leave by a way that nobody
+ * sees: free() unmaps large pieces and trims heaps inside of the C library. It keeps them then.
+ */
+static void keep_heap(void)
+{
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	mallopt(M_ARENA_MAX, 1);
+}
+
 static void __attribute__((constructor(101))) shim_constructor(void)
 {
 	(void)real();
+	if (getenv("SOFTVIRT_DEVICES"))
+		keep_heap();
 }
 
 /* A number that the kernel has just given out serves no object of ours any more. */
@@ -89,7 +113,7 @@ static int open_at(int dirfd, const char *path, int flags, mode_t mode)
 	struct shim_path p = shim_find(dirfd, path);
 	int fd;
 
-	if (likely(p.kind == SHIM_NOT_OURS))
+	if (likely(p.kind == SHIM_NOT_OURS) || shim_redirect(&p, &path))
 		return fresh(real()->openat(dirfd, path, flags, mode));
 	if (p.kind != SHIM_NODE) {
 		/* The host's own parameters, where it has any. */
@@ -172,7 +196,8 @@ static int open_how(int dirfd, const char *path, const void *user_how, size_t si
 	struct how how;
 	int fd;
 
-	if (p.kind != SHIM_NOT_OURS && size >= sizeof(how) &&
+	shim_redirect(&p, &path);
+	if (p.kind != SHIM_NOT_OURS && p.kind != SHIM_SHADOW && size >= sizeof(how) &&
 	    !sv_copy_from_user(&how, user_how, sizeof(how))) {
 		if (p.kind == SHIM_NODE)
 			return shim_open(&p, (int)how.flags);
@@ -201,7 +226,7 @@ SV_EXPORT int ioctl(int fd, unsigned long request, ...)
 
 static inline void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	if (likely((flags & MAP_ANONYMOUS) || fd < 0))
+	if (likely(((flags & MAP_ANONYMOUS) || fd < 0) && !(flags & MAP_FIXED)))
 		return real()->mmap(addr, len, prot, flags, fd, off);
 	(void)real();
 	return softvirt_mmap(addr, len, prot, flags, fd, off);
@@ -215,6 +240,96 @@ SV_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t 
 SV_EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 {
 	return map(addr, len, prot, flags, fd, off);
+}
+
+/* Reads and writes, by every name they have on a 64-bit host. */
+#define RW_BODY(call, ...) do { \
+	if (likely(!sv_fd_ours(fd))) \
+		return real()->call(__VA_ARGS__); \
+	(void)real(); \
+	return softvirt_##call(__VA_ARGS__); \
+} while (0)
+
+SV_EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+	RW_BODY(read, fd, buf, n);
+}
+
+SV_EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+	RW_BODY(write, fd, buf, n);
+}
+
+SV_EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t off)
+{
+	RW_BODY(pread, fd, buf, n, off);
+}
+
+SV_EXPORT ssize_t pread64(int fd, void *buf, size_t n, off64_t off)
+{
+	RW_BODY(pread, fd, buf, n, off);
+}
+
+SV_EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+	RW_BODY(pwrite, fd, buf, n, off);
+}
+
+SV_EXPORT ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t off)
+{
+	RW_BODY(pwrite, fd, buf, n, off);
+}
+
+SV_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	RW_BODY(readv, fd, iov, n);
+}
+
+SV_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	RW_BODY(writev, fd, iov, n);
+}
+
+SV_EXPORT ssize_t preadv(int fd, const struct iovec *iov, int n, off_t off)
+{
+	RW_BODY(preadv, fd, iov, n, off);
+}
+
+SV_EXPORT ssize_t preadv64(int fd, const struct iovec *iov, int n, off64_t off)
+{
+	RW_BODY(preadv, fd, iov, n, off);
+}
+
+SV_EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
+{
+	RW_BODY(pwritev, fd, iov, n, off);
+}
+
+SV_EXPORT ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
+{
+	RW_BODY(pwritev, fd, iov, n, off);
+}
+
+/* The fortified twins: the compiler knows the buffer's room. */
+SV_EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	if (unlikely(n > room))
+		abort();
+	return read(fd, buf, n);
+}
+
+SV_EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t off, size_t room)
+{
+	if (unlikely(n > room))
+		abort();
+	return pread(fd, buf, n, off);
+}
+
+SV_EXPORT ssize_t __pread64_chk(int fd, void *buf, size_t n, off64_t off, size_t room)
+{
+	if (unlikely(n > room))
+		abort();
+	return pread(fd, buf, n, off);
 }
 
 SV_EXPORT int fallocate(int fd, int mode, off_t off, off_t len)
@@ -234,6 +349,33 @@ SV_EXPORT int close(int fd)
 	if (likely(!sv_fd_ours(fd)))
 		return real()->close(fd);
 	return softvirt_close(fd);
+}
+
+/* A program that takes memory away which devices may reach (src/file/mem.c). */
+SV_EXPORT int munmap(void *addr, size_t len)
+{
+	(void)real();
+	return softvirt_munmap(addr, len);
+}
+
+SV_EXPORT void *mremap(void *addr, size_t len, size_t new_len, int flags, ...)
+{
+	void *new_addr = NULL;
+	va_list ap;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_start(ap, flags);
+		new_addr = va_arg(ap, void *);
+		va_end(ap);
+	}
+	(void)real();
+	return softvirt_mremap(addr, len, new_len, flags, new_addr);
+}
+
+SV_EXPORT int madvise(void *addr, size_t len, int advice)
+{
+	(void)real();
+	return softvirt_madvise(addr, len, advice);
 }
 
 SV_EXPORT int close_range(unsigned first, unsigned last, int flags)
@@ -302,7 +444,7 @@ static FILE *open_stream(const char *path, const char *mode)
 	FILE *f;
 	int fd;
 
-	if (likely(p.kind == SHIM_NOT_OURS))
+	if (likely(p.kind == SHIM_NOT_OURS) || shim_redirect(&p, &path))
 		return real()->fopen(path, mode);
 	if (p.kind != SHIM_NODE) {
 		f = real()->fopen(path, mode);
@@ -359,6 +501,14 @@ SV_EXPORT long syscall(long nr, ...)
 	case SYS_open:
 		return open_at(AT_FDCWD, (const char *)a[0], (int)a[1], (mode_t)a[2]);
 #endif
+	case SYS_read:
+		return read((int)a[0], (void *)a[1], a[2]);
+	case SYS_write:
+		return write((int)a[0], (const void *)a[1], a[2]);
+	case SYS_pread64:
+		return pread((int)a[0], (void *)a[1], a[2], (off_t)a[3]);
+	case SYS_pwrite64:
+		return pwrite((int)a[0], (const void *)a[1], a[2], (off_t)a[3]);
 	case SYS_ioctl:
 		return ioctl((int)a[0], a[1], a[2]);
 	case SYS_mmap:

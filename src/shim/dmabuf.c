@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What programs do with dma-bufs beside ioctl and mmap: they look into /dev/dma_heap for
- * heaps, poll buffers for fences, and must not change their size.
- *
- * A directory that exists only because nodes lie in it is a struct of ours behind the
- * program's DIR pointer; all such structs are on a list, by which the calls tell them from
- * the C library's. Where the host has the directory too, its own entries are not shown: the
- * paths of ours come first everywhere.
- *
- * Not covered: scandir and glob, which call the C library's own readdir.
+ * What programs do with dma-bufs beside ioctl and mmap: they poll buffers for fences, and must
+ * not change their size.
  */
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,26 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
-#include "base/list.h"
-#include "base/sync.h"
 #include "shim.h"
 #include "softvirt/dma-buf.h"
 #include "softvirt/sync-file.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"	/* the headers declare only some */
-
-struct shim_dir {
-	struct list_head link;
-	char path[32];		/* without a slash at the end */
-	int fd;			/* an empty stand-in for dirfd() */
-	size_t next;		/* 0 ".", 1 "..", then the nodes */
-	struct dirent entry;
-};
-
-static struct sv_mutex dirs_lock = SV_MUTEX_INIT;
-static LIST_HEAD(dirs);
-static u32 nr_dirs;		/* atomic: most programs have none */
 
 /* The next library's function of this name. */
 #define REAL(name) ({ \
@@ -51,136 +28,6 @@ static u32 nr_dirs;		/* atomic: most programs have none */
 		__atomic_store_n(&_fn, _f, __ATOMIC_RELAXED); \
 	} \
 	_f; })
-
-static struct shim_dir *dir_find(DIR *dirp)
-{
-	struct shim_dir *d, *found = NULL;
-
-	if (likely(!__atomic_load_n(&nr_dirs, __ATOMIC_RELAXED)))
-		return NULL;
-	sv_mutex_lock(&dirs_lock);
-	list_for_each_entry(d, &dirs, link)
-		if ((DIR *)d == dirp)
-			found = d;
-	sv_mutex_unlock(&dirs_lock);
-	return found;
-}
-
-/* Only the directory of the heaps: what else lies in /dev the host knows better. */
-static bool is_our_directory(const char *path)
-{
-	static const char heaps[] = "/dev/dma_heap";
-	size_t len = sizeof(heaps) - 1;
-
-	return path && !strncmp(path, heaps, len) &&
-	       (!path[len] || (path[len] == '/' && !path[len + 1]));
-}
-
-SV_EXPORT DIR *opendir(const char *path)
-{
-	struct shim_dir *d;
-
-	if (likely(!is_our_directory(path)))
-		return REAL(opendir)(path);
-	d = sv_zalloc(sizeof(*d));
-	if (!d) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	d->fd = real()->open("/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->fd < 0) {
-		sv_free(d);
-		return NULL;
-	}
-	memcpy(d->path, path, strlen("/dev/dma_heap"));
-	sv_mutex_lock(&dirs_lock);
-	list_add(&d->link, &dirs);
-	__atomic_fetch_add(&nr_dirs, 1, __ATOMIC_RELAXED);
-	sv_mutex_unlock(&dirs_lock);
-	return (DIR *)d;
-}
-
-/* The n-th entry; NULL at the end. */
-static const char *entry_name(const struct shim_dir *d, size_t n)
-{
-	size_t len = strlen(d->path);
-
-	if (n < 2)
-		return n ? ".." : ".";
-	n -= 2;
-	for (const struct sv_node *const *node = sv_nodes; *node; node++) {
-		const char *path = (*node)->path;
-
-		if (strncmp(path, d->path, len) || path[len] != '/' || strchr(path + len + 1, '/'))
-			continue;
-		if (!n--)
-			return path + len + 1;
-	}
-	return NULL;
-}
-
-static struct dirent *dir_read(struct shim_dir *d)
-{
-	const char *name = entry_name(d, d->next);
-
-	if (!name || strlen(name) >= sizeof(d->entry.d_name))
-		return NULL;
-	d->next++;
-	d->entry.d_ino = (ino_t)d->next;
-	d->entry.d_off = (off_t)d->next;
-	d->entry.d_reclen = sizeof(d->entry);
-	d->entry.d_type = d->next <= 2 ? DT_DIR : DT_CHR;
-	strcpy(d->entry.d_name, name);
-	return &d->entry;
-}
-
-SV_EXPORT struct dirent *readdir(DIR *dirp)
-{
-	struct shim_dir *d = dir_find(dirp);
-
-	return d ? dir_read(d) : REAL(readdir)(dirp);
-}
-
-/* On the hosts we know both structs are the same. */
-SV_EXPORT struct dirent64 *readdir64(DIR *dirp)
-{
-	struct shim_dir *d = dir_find(dirp);
-
-	_Static_assert(sizeof(struct dirent) == sizeof(struct dirent64), "64-bit hosts");
-	return d ? (struct dirent64 *)dir_read(d) : REAL(readdir64)(dirp);
-}
-
-SV_EXPORT void rewinddir(DIR *dirp)
-{
-	struct shim_dir *d = dir_find(dirp);
-
-	if (d)
-		d->next = 0;
-	else
-		REAL(rewinddir)(dirp);
-}
-
-SV_EXPORT int dirfd(DIR *dirp)
-{
-	struct shim_dir *d = dir_find(dirp);
-
-	return d ? d->fd : REAL(dirfd)(dirp);
-}
-
-SV_EXPORT int closedir(DIR *dirp)
-{
-	struct shim_dir *d = dir_find(dirp);
-
-	if (!d)
-		return REAL(closedir)(dirp);
-	sv_mutex_lock(&dirs_lock);
-	list_del(&d->link);
-	__atomic_fetch_sub(&nr_dirs, 1, __ATOMIC_RELAXED);
-	sv_mutex_unlock(&dirs_lock);
-	real()->close(d->fd);
-	sv_free(d);
-	return 0;
-}
 
 static bool is_dma_buf(int fd)
 {

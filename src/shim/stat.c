@@ -14,9 +14,6 @@
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"	/* the headers declare only some */
 
-#define MISC_MAJOR 10
-#define KVM_MINOR 232
-
 static mode_t mode_of(const struct shim_path *p)
 {
 	switch (p->kind) {
@@ -26,19 +23,12 @@ static mode_t mode_of(const struct shim_path *p)
 	}
 }
 
-static dev_t rdev_of(const struct shim_path *p)
-{
-	if (p->kind != SHIM_NODE)
-		return 0;
-	return makedev(MISC_MAJOR, !strncmp(p->node->path, "/dev/kvm", 8) ? KVM_MINOR : 0);
-}
-
 /* Our answer, in the place of a call that returned ret. */
 static int answer(const struct shim_path *p, struct stat *user)
 {
 	struct stat st = {
 		.st_mode = mode_of(p),
-		.st_rdev = rdev_of(p),
+		.st_rdev = p->rdev,
 		.st_nlink = 1,
 		.st_ino = 1,
 		.st_blksize = 4096,
@@ -56,10 +46,11 @@ static int answer(const struct shim_path *p, struct stat *user)
 #define STAT_CALL(dirfd, path, user, call) do { \
 	struct shim_path _p = shim_find(dirfd, path); \
 	int _ret; \
+	shim_redirect(&_p, &path); \
 	if (_p.kind == SHIM_NODE) \
 		return answer(&_p, user); \
 	_ret = (call); \
-	if (likely(_ret >= 0 || _p.kind == SHIM_NOT_OURS || errno != ENOENT)) \
+	if (likely(_ret >= 0 || _p.kind == SHIM_NOT_OURS || _p.kind == SHIM_SHADOW || errno != ENOENT)) \
 		return _ret; \
 	return answer(&_p, user); \
 } while (0)
@@ -134,9 +125,10 @@ SV_EXPORT int statx(int dirfd, const char *path, int flags, unsigned mask, struc
 	struct statx stx = { 0 };
 	int ret;
 
+	shim_redirect(&p, &path);
 	if (p.kind != SHIM_NODE) {
 		ret = real()->statx(dirfd, path, flags, mask, user);
-		if (likely(ret >= 0 || p.kind == SHIM_NOT_OURS || errno != ENOENT))
+		if (likely(ret >= 0 || p.kind == SHIM_NOT_OURS || p.kind == SHIM_SHADOW || errno != ENOENT))
 			return ret;
 	}
 	stx.stx_mask = STATX_BASIC_STATS;
@@ -145,8 +137,8 @@ SV_EXPORT int statx(int dirfd, const char *path, int flags, unsigned mask, struc
 	stx.stx_ino = 1;
 	stx.stx_blksize = 4096;
 	stx.stx_size = p.kind == SHIM_PARAMETER ? 4096 : 0;
-	stx.stx_rdev_major = major(rdev_of(&p));
-	stx.stx_rdev_minor = minor(rdev_of(&p));
+	stx.stx_rdev_major = major(p.rdev);
+	stx.stx_rdev_minor = minor(p.rdev);
 	if (sv_copy_to_user(user, &stx, sizeof(stx))) {
 		errno = EFAULT;
 		return -1;
@@ -170,10 +162,11 @@ static int access_answer(const struct shim_path *p, int mode)
 #define ACCESS_CALL(dirfd, path, mode, call) do { \
 	struct shim_path _p = shim_find(dirfd, path); \
 	int _ret; \
+	shim_redirect(&_p, &path); \
 	if (_p.kind == SHIM_NODE) \
 		return access_answer(&_p, mode); \
 	_ret = (call); \
-	if (likely(_ret >= 0 || _p.kind == SHIM_NOT_OURS || errno != ENOENT)) \
+	if (likely(_ret >= 0 || _p.kind == SHIM_NOT_OURS || _p.kind == SHIM_SHADOW || errno != ENOENT)) \
 		return _ret; \
 	return access_answer(&_p, mode); \
 } while (0)

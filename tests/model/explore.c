@@ -43,6 +43,13 @@ struct mutex {		/* lies in a struct sv_mutex */
 };
 _Static_assert(sizeof(struct mutex) <= sizeof(struct sv_mutex), "fits");
 
+struct rwlock {		/* lies in a struct sv_rwlock */
+	struct mutex w;	/* who holds it for writing */
+	u32 event[MODEL_THREADS];	/* of each reader, as a mutex's; its last one */
+	u16 readers[MODEL_THREADS];	/* how often each holds it */
+};
+_Static_assert(sizeof(struct rwlock) <= sizeof(struct sv_rwlock), "fits");
+
 struct step {
 	const void *obj;
 	bool write;
@@ -52,6 +59,7 @@ struct thread {
 	enum state state;
 	struct step next;
 	struct mutex *lock;		/* ST_LOCK */
+	struct rwlock *rw;		/* and for writing no reader may be there */
 	const void *cond;		/* ST_COND */
 	u64 deadline;
 	bool timed_out;
@@ -92,6 +100,11 @@ static s64 live;
 unsigned int model_self(void)
 {
 	return current;
+}
+
+void model_begin(const struct model_scenario *s)
+{
+	scenario = s;
 }
 
 void model_note(const char *fmt, ...)
@@ -200,6 +213,15 @@ void sv_mutex_destroy(struct sv_mutex *m)
 	memset(m, 0xdd, sizeof(*m));
 }
 
+static bool lock_is_free(const struct thread *th)
+{
+	bool is_free = !th->lock->owner;
+
+	for (unsigned int i = 0; i < nr_threads && th->rw; i++)
+		is_free &= !th->rw->readers[i];
+	return is_free;
+}
+
 static void take_lock(struct mutex *m)
 {
 	if (m->owner)
@@ -218,18 +240,25 @@ static void leave_lock(struct mutex *m)
 	m->owner = 0;
 }
 
+static void wait_for_lock(struct mutex *m, struct rwlock *rw, bool write)
+{
+	struct thread *th = &threads[current];
+
+	th->state = ST_LOCK;
+	th->lock = m;
+	th->rw = rw;
+	th->next = (struct step){ m, write };
+	to_scheduler();
+}
+
 void sv_mutex_lock(struct sv_mutex *sm)
 {
 	struct mutex *m = (struct mutex *)sm;
-	struct thread *th = &threads[current];
 
 	if (running) {
 		if (m->owner > MODEL_THREADS)
 			model_fail("use of a mutex after its end");
-		th->state = ST_LOCK;
-		th->lock = m;
-		th->next = (struct step){ m, true };
-		to_scheduler();
+		wait_for_lock(m, NULL, true);
 	} else if (m->owner) {
 		model_fail("deadlock outside of the schedule");
 	}
@@ -252,6 +281,64 @@ void sv_mutex_unlock(struct sv_mutex *sm)
 	leave_lock((struct mutex *)sm);
 }
 
+/* As glibc's: a reader that comes while a writer waits goes first, so reading may nest. */
+void sv_rwlock_init(struct sv_rwlock *l) { memset(l, 0, sizeof(*l)); }
+
+void sv_rwlock_destroy(struct sv_rwlock *l)
+{
+	struct rwlock *rw = (struct rwlock *)l;
+
+	for (unsigned int i = 0; i < MODEL_THREADS; i++)
+		if (rw->w.owner || rw->readers[i])
+			model_fail("a locked rwlock is destroyed");
+	memset(l, 0xdd, sizeof(*l));
+}
+
+void sv_read_lock(struct sv_rwlock *l)
+{
+	struct rwlock *rw = (struct rwlock *)l;
+
+	if (rw->w.owner > MODEL_THREADS)
+		model_fail("use of a rwlock after its end");
+	if (running)
+		wait_for_lock(&rw->w, NULL, false);
+	else if (rw->w.owner)
+		model_fail("deadlock outside of the schedule");
+	rw->readers[current]++;
+	rw->event[current] = running ? depth : 0;
+}
+
+/* A later writer comes after all that each reader did. */
+void sv_read_unlock(struct sv_rwlock *l)
+{
+	struct rwlock *rw = (struct rwlock *)l;
+
+	if (!rw->readers[current])
+		model_fail("unlock of a rwlock that somebody else reads");
+	rw->readers[current]--;
+	if (running && rw->event[current])
+		memcpy(seen[rw->event[current] - 1], threads[current].clock, sizeof(seen[0]));
+}
+
+void sv_write_lock(struct sv_rwlock *l)
+{
+	struct rwlock *rw = (struct rwlock *)l;
+
+	if (running) {
+		if (rw->w.owner > MODEL_THREADS)
+			model_fail("use of a rwlock after its end");
+		wait_for_lock(&rw->w, rw, true);
+	} else if (rw->w.owner) {
+		model_fail("deadlock outside of the schedule");
+	}
+	take_lock(&rw->w);
+}
+
+void sv_write_unlock(struct sv_rwlock *l)
+{
+	leave_lock(&((struct rwlock *)l)->w);
+}
+
 void sv_spin_init(struct sv_spin *s) { sv_mutex_init((struct sv_mutex *)s); }
 void sv_spin_lock(struct sv_spin *s) { sv_mutex_lock((struct sv_mutex *)s); }
 void sv_spin_unlock(struct sv_spin *s) { sv_mutex_unlock((struct sv_mutex *)s); }
@@ -271,6 +358,7 @@ int sv_cond_wait_until(struct sv_cond *c, struct sv_mutex *m, u64 deadline_ns)
 	th->deadline = deadline_ns;
 	th->timed_out = false;
 	th->lock = (struct mutex *)m;
+	th->rw = NULL;
 	th->next = (struct step){ m, true };
 	to_scheduler();
 	take_lock((struct mutex *)m);
@@ -435,7 +523,7 @@ static u32 enabled_mask(void)
 	for (unsigned int i = 0; i < nr_threads; i++) {
 		const struct thread *th = &threads[i];
 
-		if (th->state == ST_READY || (th->state == ST_LOCK && !th->lock->owner))
+		if (th->state == ST_READY || (th->state == ST_LOCK && lock_is_free(th)))
 			mask |= 1u << i;
 	}
 	if (mask)
@@ -579,6 +667,7 @@ static void execute_step(struct event *e, unsigned int t)
 static void one_schedule(struct model_result *r)
 {
 	u32 enabled, unfinished;
+	s64 before = live;
 
 	nr_notes = 0;
 	depth = 0;
@@ -601,6 +690,9 @@ static void one_schedule(struct model_result *r)
 		if (depth == MAX_STEPS - 1)
 			model_fail("more than %u steps: somebody goes round for ever", depth);
 		if (depth < replay) {
+			/* The same steps, but memory may lie elsewhere. */
+			for (unsigned int i = 0; i < nr_threads; i++)
+				e->next[i] = threads[i].next;
 			t = e->thread;
 		} else {
 			new_event(e, enabled);
@@ -621,8 +713,8 @@ static void one_schedule(struct model_result *r)
 	current = 0;
 	scenario->end();
 	rcu_run();
-	if (live)
-		model_fail("leak: %lld pieces of memory", (long long)live);
+	if (live != before)
+		model_fail("leak: %lld pieces of memory", (long long)(live - before));
 	r->schedules++;
 	r->redundant += pruned;
 	r->steps += depth;

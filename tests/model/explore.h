@@ -39,6 +39,8 @@ struct model_result {
  * with status 1.
  */
 struct model_result model_explore(const struct model_scenario *s, int bound, u64 limit);
+/* For what is done before the first schedule: whom failures name. */
+void model_begin(const struct model_scenario *s);
 
 /* In a scenario: cond must hold, or the schedule that led here is printed. */
 #define model_assert(cond, what) do { \

@@ -145,12 +145,66 @@ static void ascending_inserts_stay_balanced(void **state)
 	assert_true(interval_tree_empty(&t));
 }
 
+/* Against a map of bytes, at both ends of the address space. */
+static void the_lowest_hole_that_is_large_enough(void **state)
+{
+	enum { ROOM = 512 };
+	u64 seed = 11;
+
+	for (unsigned round = 0; round < 200; round++) {
+		u64 base = round & 1 ? ~0ull - (ROOM - 1) : 0;
+		struct interval_tree t = INTERVAL_TREE_INIT;
+		bool used[ROOM] = { false };
+		size_t n = 0;
+
+		for (unsigned i = 0; i < 60; i++) {
+			u64 at = unit_rand(&seed) % ROOM, len = 1 + unit_rand(&seed) % 12;
+			bool is_free = at + len <= ROOM;
+
+			for (u64 k = at; is_free && k < at + len; k++)
+				is_free = !used[k];
+			if (!is_free)
+				continue;
+			memset(used + at, true, len);
+			nodes[n].start = base + at;
+			nodes[n].last = base + at + len - 1;
+			interval_tree_insert(&t, &nodes[n++]);
+		}
+		for (unsigned i = 0; i < 300; i++) {
+			u64 lo = unit_rand(&seed) % ROOM, hi = lo + unit_rand(&seed) % (ROOM - lo);
+			u64 len = 1 + unit_rand(&seed) % 20, start, last, want = lo, end;
+			bool found = false;
+
+			for (; want <= hi && !found; want++) {
+				if (used[want] || (want > lo && !used[want - 1]))
+					continue;
+				for (end = want; end < hi && !used[end + 1]; end++)
+					;
+				found = end - want + 1 >= len;
+				if (found)
+					break;
+			}
+			assert_int_equal(interval_tree_find_hole(&t, base + lo, base + hi, len, &start, &last),
+					 found);
+			if (found) {
+				assert_int_equal(start, base + want);
+				assert_int_equal(last, base + end);
+			}
+		}
+		while (n) {
+			interval_tree_remove(&t, &nodes[--n]);
+			check_node(t.root, NULL);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_tree_has_no_hit),
 		cmocka_unit_test(neighbours_do_not_overlap),
 		cmocka_unit_test(ascending_inserts_stay_balanced),
+		cmocka_unit_test(the_lowest_hole_that_is_large_enough),
 		cmocka_unit_test(random_ranges_that_overlap_and_repeat),
 		cmocka_unit_test(random_ranges_up_to_the_last_byte),
 	};

@@ -1,0 +1,732 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program's memory as a device sees it: what becomes of it when the program takes it away while
+ * it is pinned. (user_memory_check.c: is it there?) docs/iommufd.md tells what is seen and what
+ * isn't.
+ *
+ * Model: ranges is a tree, by the program's addresses, of all that is pinned there: for each
+ * iopt_pages one range over its whole length (of which the parts count that are pinned and not
+ * moved), and one for each part that the program has moved elsewhere with mremap. Memory that is
+ * unmapped or discarded while pinned is moved to a um_block at an address that the program doesn't
+ * know, where it stays until nothing has it pinned.
+ *
+ * A move goes in this order: the new place is reserved, without access; the domains' translations
+ * are changed to it, which waits for DMA under way to the old place; the host moves the pages. DMA
+ * that faults in between waits for the end of it and tries again (um_settled). So a device never
+ * touches the old place when somebody else may have it already.
+ *
+ * Lock: um_lock, split into shards so that readers on different CPUs don't meet: a reader takes its
+ * thread's shard, who moves memory takes all. It is outside of every lock of a space, and held by
+ * all that pins, unpins or changes a domain; a mover therefore needs no other lock. The tree's own
+ * mutex is for readers, who insert and remove.
+ */
+#include "iommu/pages.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "base/alloc.h"
+#include "base/libc.h"
+#include "base/mem_notify.h"
+#include "iommu/user_memory.h"
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* What becomes of the place that pages are moved away from. */
+enum um_op {
+	UM_UNMAP,		/* nothing, or something else */
+	UM_DISCARD,	/* the mapping stays, with fresh pages */
+};
+
+#define NR_SHARDS 16
+
+static struct {
+	struct sv_rwlock lock;
+} __attribute__((aligned(128))) shards[NR_SHARDS] = { [0 ... NR_SHARDS - 1] = { SV_RWLOCK_INIT } };
+static u32 next_shard;
+static __thread u32 my_shard __attribute__((tls_model("initial-exec")));	/* + 1 */
+
+static struct sv_mutex tree_lock = SV_MUTEX_INIT;
+static struct interval_tree ranges;
+static u64 moves;			/* moves that have ended */
+
+static u32 shard_choose(void)
+{
+	my_shard = 1 + __atomic_fetch_add(&next_shard, 1, __ATOMIC_RELAXED) % NR_SHARDS;
+	return my_shard;
+}
+
+static inline struct sv_rwlock *shard_mine(void)
+{
+	u32 i = my_shard;
+
+	return &shards[(i ? i : shard_choose()) - 1].lock;
+}
+
+void um_read_lock(void)
+{
+	sv_read_lock(shard_mine());
+}
+
+void um_read_unlock(void)
+{
+	sv_read_unlock(shard_mine());
+}
+
+static void um_write_lock(void)
+{
+	for (unsigned i = 0; i < NR_SHARDS; i++)
+		sv_write_lock(&shards[i].lock);
+}
+
+static void um_write_unlock(void)
+{
+	for (unsigned i = NR_SHARDS; i--;)
+		sv_write_unlock(&shards[i].lock);
+}
+
+u64 um_moves(void)
+{
+	return __atomic_load_n(&moves, __ATOMIC_ACQUIRE);
+}
+
+bool um_settled(u64 since)
+{
+	um_read_lock();
+	um_read_unlock();
+	return um_moves() != since;
+}
+
+/* What is pinned where. */
+
+void um_range_add(struct um_range *r, u64 addr, u64 npages)
+{
+	r->node.start = addr;
+	r->node.last = addr + npages * SV_PAGE_SIZE - 1;
+	sv_mutex_lock(&tree_lock);
+	interval_tree_insert(&ranges, &r->node);
+	r->listed = true;
+	sv_mutex_unlock(&tree_lock);
+}
+
+void um_range_del(struct um_range *r)
+{
+	sv_mutex_lock(&tree_lock);
+	if (r->listed)
+		interval_tree_remove(&ranges, &r->node);
+	r->listed = false;
+	sv_mutex_unlock(&tree_lock);
+}
+
+static struct um_range *range_of(struct interval_tree_node *n)
+{
+	return n ? container_of(n, struct um_range, node) : NULL;
+}
+
+static struct um_range *range_first(u64 start, u64 last)
+{
+	return range_of(interval_tree_iter_first(&ranges, start, last));
+}
+
+static struct um_range *range_next(struct um_range *r, u64 start, u64 last)
+{
+	return range_of(interval_tree_iter_next(&r->node, start, last));
+}
+
+static void block_put(struct um_block *b)
+{
+	if (!refcount_dec_and_test(&b->refs))
+		return;
+	if (b->len)
+		sv_libc.syscall(SYS_munmap, b->addr, b->len);
+	sv_free(b);
+}
+
+void um_moved_free(struct um_moved *m)
+{
+	um_range_del(&m->um);
+	if (m->block)
+		block_put(m->block);
+	sv_free(m);
+}
+
+static u64 count_pinned(struct iopt_pages *pages, u64 first, u64 last)
+{
+	u64 n = last - first + 1, to;
+
+	for (; iopt_pages_next_hole(pages, &first, last, &to); first = to + 1)
+		n -= to - first + 1;
+	return n;
+}
+
+static void moved_set(struct um_moved *m, struct iopt_pages *pages, u64 first, u64 last, u64 addr,
+		      u64 npinned)
+{
+	bool listed = m->um.listed;
+
+	um_range_del(&m->um);
+	m->node.start = first;
+	m->node.last = last;
+	m->addr = addr;
+	m->npinned = npinned;
+	m->um.pages = pages;
+	m->um.first_index = first;
+	interval_tree_insert(&pages->moved, &m->node);
+	if (listed || !m->block)
+		um_range_add(&m->um, addr, last - first + 1);
+}
+
+/*
+ * Takes [first, last] out of what m covers. spare is used, and set to NULL, if two parts remain. m
+ * is freed if nothing of it does.
+ */
+static void moved_trim(struct iopt_pages *pages, struct um_moved *m, u64 first, u64 last,
+		       struct um_moved **spare)
+{
+	u64 start = m->node.start, end = m->node.last, addr = m->addr;
+	bool left = start < first, right = end > last;
+	struct um_moved *r = m;
+
+	interval_tree_remove(&pages->moved, &m->node);
+	if (left && right) {
+		r = *spare;
+		*spare = NULL;
+		r->block = m->block;
+		if (r->block)
+			refcount_inc(&r->block->refs);
+	}
+	if (left)
+		moved_set(m, pages, start, first - 1, addr, count_pinned(pages, start, first - 1));
+	if (right)
+		moved_set(r, pages, last + 1, end, addr + (last + 1 - start) * SV_PAGE_SIZE,
+			  count_pinned(pages, last + 1, end));
+	if (!left && !right)
+		um_moved_free(m);
+}
+
+int um_moved_cut(struct iopt_pages *pages, u64 first, u64 last)
+{
+	struct interval_tree_node *n;
+
+	while ((n = interval_tree_iter_first(&pages->moved, first, last))) {
+		struct um_moved *spare = NULL;
+
+		if (n->start < first && n->last > last) {
+			spare = sv_zalloc(sizeof(*spare));
+			if (!spare)
+				return -ENOMEM;
+		}
+		moved_trim(pages, container_of(n, struct um_moved, node), first, last, &spare);
+	}
+	return 0;
+}
+
+u32 iopt_user_page_pins(u64 uptr)
+{
+	struct um_range *r;
+	u32 n = 0;
+
+	um_read_lock();
+	sv_mutex_lock(&tree_lock);
+	for (r = range_first(uptr, uptr); r; r = range_next(r, uptr, uptr)) {
+		u64 i = r->first_index + (uptr - r->node.start) / SV_PAGE_SIZE, to;
+
+		if (r == &r->pages->um && interval_tree_iter_first(&r->pages->moved, i, i))
+			continue;
+		n += !iopt_pages_next_hole(r->pages, &i, i, &to);
+	}
+	sv_mutex_unlock(&tree_lock);
+	um_read_unlock();
+	return n;
+}
+
+/*
+ * Moving. um_lock for writing. A plan is what has to change when the pages of one stretch go to
+ * another: one um_moved for each pinned slice, of whichever pages.
+ */
+struct plan {
+	struct um_plan_item {
+		struct um_moved *m;	/* as it will be */
+		struct um_moved *spare;
+		struct um_range *from;
+		u64 old_addr;
+	} *items;
+	size_t n, room;
+};
+
+/* The next pinned piece of r in [*start, end): *start moves to it. False: none. */
+static bool range_next_pinned(struct um_range *r, u64 *start, u64 end, u64 *piece_end)
+{
+	struct iopt_pages *pages = r->pages;
+	bool base = r == &pages->um;
+	u64 from = max(*start, r->node.start), to = min(end, r->node.last + 1);
+	u64 i, last, hole, hole_last;
+
+	if (from >= to)
+		return false;
+	i = r->first_index + (from - r->node.start) / SV_PAGE_SIZE;
+	last = r->first_index + (to - 1 - r->node.start) / SV_PAGE_SIZE;
+	while (i <= last) {
+		struct interval_tree_node *n;
+		u64 stop = last;
+
+		n = base ? interval_tree_iter_first(&pages->moved, i, last) : NULL;
+		if (n && n->start <= i) {
+			i = n->last + 1;
+			continue;
+		}
+		if (n)
+			stop = n->start - 1;
+		hole = i;
+		if (iopt_pages_next_hole(pages, &hole, stop, &hole_last)) {
+			if (hole == i) {
+				i = hole_last + 1;
+				continue;
+			}
+			stop = hole - 1;
+		}
+		*start = r->node.start + (i - r->first_index) * SV_PAGE_SIZE;
+		*piece_end = r->node.start + (stop + 1 - r->first_index) * SV_PAGE_SIZE;
+		return true;
+	}
+	return false;
+}
+
+/* The next stretch of [*start, end) of which somebody has every page pinned. */
+static bool next_stretch(u64 *start, u64 end, u64 *stretch_end)
+{
+	u64 best = end, best_end = end;
+	struct um_range *r;
+
+	for (r = range_first(*start, end - 1); r; r = range_next(r, *start, end - 1)) {
+		u64 s = *start, e;
+
+		if (range_next_pinned(r, &s, end, &e) && (s < best || (s == best && e > best_end))) {
+			best = s;
+			best_end = e;
+		}
+	}
+	*start = best;
+	*stretch_end = best_end;
+	return best < end;
+}
+
+static void plan_free(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		sv_free(p->items[i].m);
+		sv_free(p->items[i].spare);
+	}
+	sv_free(p->items);
+	memset(p, 0, sizeof(*p));
+}
+
+static int plan_add(struct plan *p, struct um_range *r, u64 start, u64 end, u64 new_addr,
+		    struct um_block *block)
+{
+	struct um_plan_item *it;
+	u64 first = r->first_index + (start - r->node.start) / SV_PAGE_SIZE;
+	u64 last = first + (end - start) / SV_PAGE_SIZE - 1;
+
+	/* A driver holds the address itself. */
+	if (interval_tree_iter_first(&r->pages->access_tree, first, last))
+		return -EBUSY;
+	if (p->n == p->room) {
+		size_t room = p->room ? 2 * p->room : 4;
+		void *bigger = sv_realloc_array(p->items, room, sizeof(*p->items));
+
+		if (!bigger)
+			return -ENOMEM;
+		p->items = bigger;
+		p->room = room;
+	}
+	it = &p->items[p->n];
+	it->m = sv_zalloc(sizeof(*it->m));
+	it->spare = sv_zalloc(sizeof(*it->spare));
+	if (!it->m || !it->spare) {
+		sv_free(it->m);
+		sv_free(it->spare);
+		return -ENOMEM;
+	}
+	p->n++;
+	it->from = r;
+	it->old_addr = start;
+	it->m->um.pages = r->pages;
+	it->m->node.start = first;
+	it->m->node.last = last;
+	it->m->addr = new_addr;
+	it->m->block = block;
+	return 0;
+}
+
+/* Everything pinned in [start, end) goes to new_addr. */
+static int plan_make(struct plan *p, u64 start, u64 end, u64 new_addr, struct um_block *block)
+{
+	struct um_range *r;
+	int err;
+
+	for (r = range_first(start, end - 1); r; r = range_next(r, start, end - 1)) {
+		u64 s = start, e;
+
+		for (; range_next_pinned(r, &s, end, &e); s = e) {
+			err = plan_add(p, r, s, e, new_addr + (s - start), block);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static int item_remap(const struct um_plan_item *it, u64 addr)
+{
+	struct iopt_pages *pages = it->m->um.pages;
+	u64 first = it->m->node.start, last = it->m->node.last;
+	struct interval_tree_node *n;
+	int err;
+
+	for (n = interval_tree_iter_first(&pages->domain_tree, first, last); n;
+	     n = interval_tree_iter_next(n, first, last)) {
+		struct iopt_area *a = container_of(n, struct iopt_area, pages_node);
+		u64 from = max(first, n->start);
+
+		err = iopt_area_remap(a, from, min(last, n->last),
+				      addr + (from - first) * SV_PAGE_SIZE);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Back to where it was: what has been split into small pages once can be changed without memory. */
+static void plan_unremap(struct plan *p, size_t n)
+{
+	while (n--)
+		WARN_ON(item_remap(&p->items[n], p->items[n].old_addr));
+}
+
+static int plan_remap(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		int err = item_remap(&p->items[i], p->items[i].m->addr);
+
+		if (err) {
+			plan_unremap(p, i + 1);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static void plan_commit(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct um_plan_item *it = &p->items[i];
+		struct um_moved *m = it->m;
+		struct iopt_pages *pages = m->um.pages;
+		u64 first = m->node.start, last = m->node.last;
+		struct interval_tree_node *n;
+
+		while ((n = interval_tree_iter_first(&pages->moved, first, last)))
+			moved_trim(pages, container_of(n, struct um_moved, node), first, last,
+				   &it->spare);
+		if (m->block)
+			refcount_inc(&m->block->refs);
+		moved_set(m, pages, first, last, m->addr, last - first + 1);
+		it->m = NULL;
+	}
+	plan_free(p);
+}
+
+static u64 reserve(u64 len)
+{
+	void *p = SV_FAULT(ENOMEM) ? MAP_FAILED :
+		sv_libc.mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? 0 : (u64)p;
+}
+
+/*
+ * The host's part. The mapping stays where it is, without pages, until the caller's own call: in a
+ * hole another thread might map something, which that call would then destroy.
+ */
+static int pages_away(u64 start, u64 len, u64 to, enum um_op op)
+{
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+	if (SV_FAULT(ENOMEM))
+		return -ENOMEM;
+	if (sv_libc.syscall(SYS_mremap, start, len, len, flags | MREMAP_DONTUNMAP, to) != -1)
+		return 0;
+	/* Not for this kind of memory (huge pages), or on this host: with the hole, then. */
+	if (errno != EINVAL || op == UM_DISCARD ||
+	    sv_libc.syscall(SYS_mremap, start, len, len, flags, to) == -1)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Stretches that go away together: all of them, or none. Each is in one mapping of the host. */
+struct away {
+	struct stretch {
+		u64 start;
+		struct um_block *block;
+		struct plan plan;
+	} *s;
+	size_t n, room;
+	enum um_op op;
+};
+
+static struct um_block *block_alloc(u64 len)
+{
+	struct um_block *block = sv_zalloc(sizeof(*block));
+
+	if (!block)
+		return NULL;
+	refcount_set(&block->refs, 1);
+	block->len = len;
+	block->addr = reserve(len);
+	if (block->addr)
+		return block;
+	sv_free(block);
+	return NULL;
+}
+
+/* Devices are sent to the new place, where they wait. */
+static int away_add(struct away *a, u64 start, u64 end)
+{
+	struct stretch *s;
+	int err;
+
+	if (a->n == a->room) {
+		size_t room = a->room ? 2 * a->room : 4;
+		void *bigger = sv_realloc_array(a->s, room, sizeof(*a->s));
+
+		if (!bigger)
+			return -ENOMEM;
+		a->s = bigger;
+		a->room = room;
+	}
+	s = &a->s[a->n];
+	memset(s, 0, sizeof(*s));
+	s->start = start;
+	s->block = block_alloc(end - start);
+	if (!s->block)
+		return -ENOMEM;
+	err = plan_make(&s->plan, start, end, s->block->addr, s->block);
+	if (!err)
+		err = plan_remap(&s->plan);
+	if (err) {
+		plan_free(&s->plan);
+		block_put(s->block);
+		return err;
+	}
+	a->n++;
+	return 0;
+}
+
+static int away_move(struct away *a)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < a->n && !err; i++)
+		err = pages_away(a->s[i].start, a->s[i].block->len, a->s[i].block->addr, a->op);
+	if (!err)
+		return 0;
+	/*
+	 * The one that failed hasn't moved; those before it go back to where their mapping still
+	 * is.
+	 */
+	for (i--; i--;) {
+		struct um_block *b = a->s[i].block;
+
+		WARN_ON(sv_libc.syscall(SYS_mremap, b->addr, b->len, b->len,
+					MREMAP_MAYMOVE | MREMAP_FIXED, a->s[i].start) == -1);
+		b->len = 0;
+	}
+	return err;
+}
+
+static void away_end(struct away *a, bool commit)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		if (commit)
+			plan_commit(&a->s[i].plan);
+		else
+			plan_unremap(&a->s[i].plan, a->s[i].plan.n);
+		plan_free(&a->s[i].plan);
+		block_put(a->s[i].block);
+	}
+	sv_free(a->s);
+}
+
+/* Finds the stretches of [start, end). */
+static int away_collect(struct away *a, u64 start, u64 end)
+{
+	int fd = -1, err = 0;
+	struct um_vma v;
+	u64 stop;
+
+	while (!err && start < end && next_stretch(&start, end, &stop)) {
+		if (fd < 0)
+			fd = um_maps_open();
+		if (fd < 0)
+			return -ENOMEM;
+		err = um_vma_find(fd, start, &v);
+		if (err == -EFAULT) {
+			/* Taken away behind our back, page by page as far as we know. */
+			err = 0;
+			start += SV_PAGE_SIZE;
+			continue;
+		}
+		if (err)
+			break;
+		stop = min(stop, v.end);
+		/* Discarding a shared page leaves it in its file. */
+		if (a->op != UM_DISCARD || !(v.flags & UM_VMA_SHARED))
+			err = away_add(a, start, stop);
+		start = stop;
+	}
+	if (fd >= 0)
+		sv_libc.close(fd);
+	return err;
+}
+
+/* All of [start, end) that is pinned and there, or (-errno) nothing. */
+static int range_away(u64 start, u64 end, enum um_op op)
+{
+	struct away a = { .op = op };
+	int err = away_collect(&a, start, end);
+
+	if (!err)
+		err = away_move(&a);
+	away_end(&a, !err);
+	return err;
+}
+
+/*
+ * mremap by the program: the pinned pages go with it, to an address that is known only when it is
+ * done. Until then devices are sent to limbo, a reservation without access.
+ */
+static struct {
+	struct plan plan;
+	u64 limbo, len;
+} moving;				/* um_lock for writing */
+
+static void move_end(bool failed, u64 old, u64 new_addr)
+{
+	if (!moving.limbo)
+		return;
+	if (failed || new_addr == old) {
+		plan_unremap(&moving.plan, moving.plan.n);
+		plan_free(&moving.plan);
+	} else {
+		for (size_t i = 0; i < moving.plan.n; i++)
+			moving.plan.items[i].m->addr += new_addr - moving.limbo;
+		/* In the pieces that were made on the way to limbo, so without memory. */
+		WARN_ON(plan_remap(&moving.plan));
+		plan_commit(&moving.plan);
+	}
+	sv_libc.syscall(SYS_munmap, moving.limbo, moving.len);
+	moving.limbo = 0;
+}
+
+static int move_begin(u64 start, u64 len)
+{
+	u64 first = start, stop;
+	int err;
+
+	if (!len || !next_stretch(&first, start + len, &stop))
+		return 0;
+	moving.limbo = reserve(len);
+	moving.len = len;
+	if (!moving.limbo)
+		return -ENOMEM;
+	err = plan_make(&moving.plan, start, start + len, moving.limbo, NULL);
+	if (!err)
+		err = plan_remap(&moving.plan);
+	if (err) {
+		plan_free(&moving.plan);
+		sv_libc.syscall(SYS_munmap, moving.limbo, len);
+		moving.limbo = 0;
+	}
+	return err;
+}
+
+static void change_after(struct sv_mem_event *ev)
+{
+	if (ev->change == SV_MEM_MOVE)
+		move_end(ev->failed, ev->addr, ev->new_addr);
+	__atomic_fetch_add(&moves, 1, __ATOMIC_RELEASE);
+	um_write_unlock();
+}
+
+static int change_before(struct sv_mem_event *ev)
+{
+	u64 end = ev->addr + ev->len, cut;
+	int err;
+
+	um_write_lock();
+	if (interval_tree_empty(&ranges))
+		return 0;
+	switch (ev->change) {
+	case SV_MEM_MOVE:
+		/* What mremap cuts off is unmapped. */
+		cut = min(end, ev->addr + ev->new_len);
+		err = range_away(cut, end, UM_UNMAP);
+		if (!err)
+			err = move_begin(ev->addr, cut - ev->addr);
+		break;
+	case SV_MEM_DISCARD:
+		err = range_away(ev->addr, end, UM_DISCARD);
+		break;
+	default:
+		err = range_away(ev->addr, end, UM_UNMAP);
+	}
+	if (err) {
+		ev->failed = true;
+		change_after(ev);
+	}
+	return err;
+}
+
+static struct sv_mem_watcher watcher = {
+	.before = change_before,
+	.after = change_after,
+};
+
+/*
+ * The child has no devices: what is pinned is nobody's business there. Locks may be held by nobody.
+ */
+static void forked(void)
+{
+	interval_tree_init(&ranges);
+	for (unsigned i = 0; i < NR_SHARDS; i++)
+		shards[i].lock = (struct sv_rwlock)SV_RWLOCK_INIT;
+	tree_lock = (struct sv_mutex)SV_MUTEX_INIT;
+}
+
+static int init_once(void)
+{
+	if (SV_FAULT(ENOMEM) || pthread_atfork(NULL, NULL, forked))
+		return -ENOMEM;
+	sv_mem_watcher_register(&watcher);
+	sv_mem_watch(1);
+	return 0;
+}
+
+int iommufd_user_memory_init(void)
+{
+	static struct sv_once once = SV_ONCE_INIT;
+	int err = sv_once(&once, init_once);
+
+	if (err)
+		return err;
+	iopt_account_refresh();
+	return 0;
+}
