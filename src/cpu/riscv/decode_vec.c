@@ -26,6 +26,14 @@ static bool has(const struct rv_hart *h, const struct rv_vinsn *d)
 	return rv_has(h, d->ext) || (d->ext == RV_EXT_ZVKB && rv_has(h, RV_EXT_ZVBB));
 }
 
+/* Zvfhmin is a part of Zvfh. */
+static bool lacks_half(const struct rv_hart *h, const struct rv_vinsn *d)
+{
+	if (!(d->flags & (VX_HALF8 | VX_HALF16)) || rv_has(h, RV_EXT_ZVFH))
+		return false;
+	return !(d->flags & VX_HALFMIN) || !rv_has(h, RV_EXT_ZVFHMIN);
+}
+
 static bool matches(const struct rv_hart *h, const struct rv_vinsn *d, u32 i, unsigned cat)
 {
 	/* vmv.s.x, vfmv.s.f name their sub-operation in vs2, which is 0. */
@@ -49,7 +57,7 @@ static enum rv_decoded decode_arith(const struct rv_hart *h, u32 i, struct rv_op
 			op->rd = RD(i);
 			op->aux = (u8)VM(i);
 			op->imm = (s32)(t << 16 | n);
-			op->fn = rv_op_vec;
+			op->fn = lacks_half(h, &tab->insn[n]) ? rv_op_vec_no_half : rv_op_vec;
 			return RV_DECODED;
 		}
 	}

@@ -66,7 +66,7 @@
 	F(sfence_vma) F(sfence_inval) F(csr)
 
 #define RV_OPS_VEC(F) \
-	F(vsetvli) F(vsetivli) F(vsetvl) F(vec) F(vec_unit) F(vec_mem) F(vec_whole)
+	F(vsetvli) F(vsetivli) F(vsetvl) F(vec) F(vec_no_half) F(vec_unit) F(vec_mem) F(vec_whole)
 
 RV_OPS_INT(RV_OP_DECLARE)
 RV_OPS_CRYPTO(RV_OP_DECLARE)

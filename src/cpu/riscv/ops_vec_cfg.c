@@ -332,7 +332,11 @@ static inline u64 scalar(const struct rv_hart *h, const struct rv_vinsn *d, cons
 		return d->flags & VX_UIMM || op->rs1 < 16 ? op->rs1 : (u64)op->rs1 - 32;
 	if (!(d->flags & VX_FX))
 		return h->x[op->rs1];
-	return h->vec.sew == 2 ? sf32_unbox(h->f[op->rs1]) : h->f[op->rs1];
+	switch (h->vec.sew) {
+	case 1: return sf16_unbox(h->f[op->rs1]);
+	case 2: return sf32_unbox(h->f[op->rs1]);
+	default: return h->f[op->rs1];
+	}
 }
 
 /* False: an illegal instruction. Apart from the op, since c has its address taken. */
@@ -375,6 +379,16 @@ static sv_noinline bool run(struct rv_hart *h, const struct rv_op *op)
 RV_OP(vec)
 {
 	if (unlikely(!run(h, op)))
+		return rv_raise(h, op, RV_CAUSE_ILLEGAL, op->raw);
+	NEXT;
+}
+
+/* A row with kernels of half precision on a hart that has none. */
+RV_OP(vec_no_half)
+{
+	static const u32 half[4] = { VX_HALF8, VX_HALF16, 0, 0 };
+
+	if (unlikely(rv_vec_insn(op->imm)->flags & half[h->vec.sew]) || unlikely(!run(h, op)))
 		return rv_raise(h, op, RV_CAUSE_ILLEGAL, op->raw);
 	NEXT;
 }

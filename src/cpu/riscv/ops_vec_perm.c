@@ -136,6 +136,12 @@ RV_VKERNELS(mv_x_s, set_x(h, c, (u64)(s64)*(const S *)c->vs2);)
 /* Nothing is written when vstart is not below vl. */
 RV_VKERNELS(mv_s_x, if (c->vstart < c->vl) *(T *)c->vd = (T)c->x;)
 
+static void v_fmv_f_s_16(struct rv_hart *h, const struct rv_vctx *c)
+{
+	h->f[c->rd] = 0xffffffffffff0000 | *(const u16 *)c->vs2;
+	h->sstatus |= RV_SSTATUS_FS_DIRTY;
+}
+
 static void v_fmv_f_s_32(struct rv_hart *h, const struct rv_vctx *c)
 {
 	h->f[c->rd] = 0xffffffff00000000 | *(const u32 *)c->vs2;
@@ -225,18 +231,18 @@ static const struct rv_vinsn table[] = {
 	K(0x14, OPMVV, 0x11, VF_ID, VX_VS2_0, id),
 	K(0x10, OPMVV, 0, VF_SCALAR, VX_VM1 | VX_ALWAYS, mv_x_s),
 	K(0x10, OPMVX, -1, VF_SCALAR, VX_VM1 | VX_VS2_0, mv_s_x),
-	{ 0x10, OPFVV, 0, VF_SCALAR, VX_VM1 | VX_ALWAYS | VX_FP, RV_EXT_V,
-	  { NULL, NULL, v_fmv_f_s_32, v_fmv_f_s_64 } },
-	{ 0x10, OPFVF, -1, VF_SCALAR, VX_VM1 | VX_VS2_0 | VX_FX | VX_FP, RV_EXT_V,
-	  { NULL, NULL, v_mv_s_x_32, v_mv_s_x_64 } },
+	{ 0x10, OPFVV, 0, VF_SCALAR, VX_VM1 | VX_ALWAYS | VX_FP | VX_HALF16, RV_EXT_V,
+	  { NULL, v_fmv_f_s_16, v_fmv_f_s_32, v_fmv_f_s_64 } },
+	{ 0x10, OPFVF, -1, VF_SCALAR, VX_VM1 | VX_VS2_0 | VX_FX | VX_FP | VX_HALF16, RV_EXT_V,
+	  { NULL, v_mv_s_x_16, v_mv_s_x_32, v_mv_s_x_64 } },
 	K(0x0e, OPIVX, -1, VF_NO_OVERLAP_X, 0, slideup),
 	K(0x0e, OPIVI, -1, VF_NO_OVERLAP_X, VX_UIMM, slideup),
 	K(0x0f, OPIVX, -1, VF_VX, 0, slidedown), K(0x0f, OPIVI, -1, VF_VX, VX_UIMM, slidedown),
 	K(0x0e, OPMVX, -1, VF_NO_OVERLAP_X, 0, slide1up), K(0x0f, OPMVX, -1, VF_VX, 0, slide1down),
-	{ 0x0e, OPFVF, -1, VF_NO_OVERLAP_X, VX_FX | VX_FP, RV_EXT_V,
-	  { NULL, NULL, v_slide1up_32, v_slide1up_64 } },
-	{ 0x0f, OPFVF, -1, VF_VX, VX_FX | VX_FP, RV_EXT_V,
-	  { NULL, NULL, v_slide1down_32, v_slide1down_64 } },
+	{ 0x0e, OPFVF, -1, VF_NO_OVERLAP_X, VX_FX | VX_FP | VX_HALF16, RV_EXT_V,
+	  { NULL, v_slide1up_16, v_slide1up_32, v_slide1up_64 } },
+	{ 0x0f, OPFVF, -1, VF_VX, VX_FX | VX_FP | VX_HALF16, RV_EXT_V,
+	  { NULL, v_slide1down_16, v_slide1down_32, v_slide1down_64 } },
 	K(0x0c, OPIVV, -1, VF_GATHER, 0, gather), K(0x0e, OPIVV, -1, VF_GATHER16, 0, gather16),
 	K(0x0c, OPIVX, -1, VF_NO_OVERLAP_X, 0, gather_x),
 	K(0x0c, OPIVI, -1, VF_NO_OVERLAP_X, VX_UIMM, gather_x),

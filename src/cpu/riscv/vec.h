@@ -7,7 +7,8 @@
  * the form of its operands, and one kernel for each SEW. The op (ops_vec_cfg.c) looks at
  * vtype, refuses by the form what is reserved for it, fills a struct rv_vctx and calls the
  * kernel, which is the loop over the elements and nothing else. A NULL kernel is a reserved
- * SEW.
+ * SEW. Kernels of half precision stand in the rows of V; without Zvfh the decoder has another
+ * op look that none of them is called.
  *
  * Registers lie one behind the other, so a group is contiguous memory, elements in
  * little-endian order.
@@ -97,13 +98,16 @@ enum {
 	VX_FX = 1 << 11,	/* the scalar is an f register */
 	VX_GROUP8 = 1 << 12,	/* element groups of 8, not 4, elements */
 	VX_APART = 1 << 13,	/* vd is none of the sources */
+	VX_HALF8 = 1 << 14,	/* the kernel for SEW 8 is Zvfh's */
+	VX_HALF16 = 1 << 15,	/* the one for SEW 16 */
+	VX_HALFMIN = 1 << 16,	/* and Zvfhmin's */
 };
 
 struct rv_vinsn {
 	u8 f6, f3;
 	s8 sub;			/* what the vs1 field must be, -1: a register or immediate */
 	u8 form;
-	u16 flags;
+	u32 flags;
 	u8 ext;			/* enum rv_ext */
 	rv_vfn fn[4];
 };

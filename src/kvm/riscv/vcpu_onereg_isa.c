@@ -86,6 +86,8 @@ static const struct isa_entry isa_table[KVM_RISCV_ISA_EXT_MAX] = {
 	EXT_IF(RV_HOST_IS_TSO, ZTSO, ALWAYS, false, 0),
 	STAYS(ZVBB),
 	STAYS(ZVBC),
+	STAYS(ZVFH),
+	STAYS(ZVFHMIN),
 	STAYS(ZVKB),
 	STAYS(ZVKG),
 	STAYS(ZVKNED),
