@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The hart's optional scalar extensions: each instruction is there with its extension and takes
- * the illegal-instruction exception without it, and each op ends in a tail call. What they compute
- * is tests/guest's. (A guest of KVM loses few of them: hardware offers no way to take them away.)
+ * The hart's optional scalar extensions, and half precision in vectors: each instruction is there
+ * with its extension and takes the illegal-instruction exception without it, and each op ends in a
+ * tail call. What they compute is tests/guest's. (A guest of KVM loses few of them: hardware offers
+ * no way to take them away.)
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -21,6 +22,7 @@
 #define ECALL 0x00000073u
 
 enum { T0 = 5, S0 = 8 };
+enum { CSR_VL = 0xc20, CSR_VTYPE };
 enum { CSR_SSTATUS = 0x100, CSR_STVEC = 0x105, CSR_SCAUSE = 0x142, CSR_STVAL = 0x143 };
 
 #define E(name) BIT(RV_EXT_##name)
@@ -285,11 +287,84 @@ static void seed_exits_and_completes(void **state)
 	assert_false(is_there(m, 0x01502573, RV_EXT_ALL));	/* csrr: reads alone */
 }
 
+/*
+ * Vector instructions by SEW: at 8 (but for integers' conversions) a floating point one is
+ * reserved, at 16 it is Zvfh's, two are also Zvfhmin's, and those between singles and 16-bit
+ * integers, and all of 32 and 64, are V's.
+ */
+static void half_precision_vectors_need_their_extension(void **state)
+{
+	struct machine *m = *state;
+	enum { NO, V, ZVFH, ZVFHMIN };
+	static const struct {
+		u32 word;
+		u8 sew[4];
+	} cases[] = {
+		/* vd v8, vs2 v16, vs1 or fs1 24: vfadd.vv .vf, vmfeq.vv, vfmerge.vfm, vfmv.v.f */
+		{ 0x030c1457, { NO, ZVFH, V, V } }, { 0x030c5457, { NO, ZVFH, V, V } },
+		{ 0x630c1457, { NO, ZVFH, V, V } }, { 0x5d0c5457, { NO, ZVFH, V, V } },
+		{ 0x5e0c5457, { NO, ZVFH, V, V } },
+		/* vfredosum.vs, vfwadd.vv .vf .wv, vfwredosum.vs, vfmacc.vv, vfwmacc.vv */
+		{ 0x0f0c1457, { NO, ZVFH, V, V } }, { 0xc30c1457, { NO, ZVFH, V, NO } },
+		{ 0xc30c5457, { NO, ZVFH, V, NO } }, { 0xd30c1457, { NO, ZVFH, V, NO } },
+		{ 0xcf0c1457, { NO, ZVFH, V, NO } }, { 0xb30c1457, { NO, ZVFH, V, V } },
+		{ 0xf30c1457, { NO, ZVFH, V, NO } },
+		/* vfslide1up.vf, vfslide1down.vf, vfmv.f.s, vfmv.s.f */
+		{ 0x3b0c5457, { NO, ZVFH, V, V } }, { 0x3f0c5457, { NO, ZVFH, V, V } },
+		{ 0x43001457, { NO, ZVFH, V, V } }, { 0x420c5457, { NO, ZVFH, V, V } },
+		/* vfsqrt.v vfrsqrt7.v vfrec7.v vfclass.v, vfcvt.xu.f.v .f.x.v .rtz.x.f.v */
+		{ 0x4f001457, { NO, ZVFH, V, V } }, { 0x4f021457, { NO, ZVFH, V, V } },
+		{ 0x4f029457, { NO, ZVFH, V, V } }, { 0x4f081457, { NO, ZVFH, V, V } },
+		{ 0x4b001457, { NO, ZVFH, V, V } }, { 0x4b019457, { NO, ZVFH, V, V } },
+		{ 0x4b039457, { NO, ZVFH, V, V } },
+		/* vfwcvt.xu.f.v .x.f .f.xu .f.x .f.f .rtz.xu.f .rtz.x.f */
+		{ 0x4b041457, { NO, ZVFH, V, NO } }, { 0x4b049457, { NO, ZVFH, V, NO } },
+		{ 0x4b051457, { ZVFH, V, V, NO } }, { 0x4b059457, { ZVFH, V, V, NO } },
+		{ 0x4b061457, { NO, ZVFHMIN, V, NO } }, { 0x4b071457, { NO, ZVFH, V, NO } },
+		{ 0x4b079457, { NO, ZVFH, V, NO } },
+		/* vfncvt.xu.f.w .x.f .f.xu .f.x .f.f .rod.f.f .rtz.xu.f .rtz.x.f */
+		{ 0x4b081457, { ZVFH, V, V, NO } }, { 0x4b089457, { ZVFH, V, V, NO } },
+		{ 0x4b091457, { NO, ZVFH, V, NO } }, { 0x4b099457, { NO, ZVFH, V, NO } },
+		{ 0x4b0a1457, { NO, ZVFHMIN, V, NO } }, { 0x4b0a9457, { NO, ZVFH, V, NO } },
+		{ 0x4b0b1457, { ZVFH, V, V, NO } }, { 0x4b0b9457, { ZVFH, V, V, NO } },
+		/* Nothing of half precision: vadd.vv, vle16.v v8, (s0), vmv.x.s s0, vslide1up.vx */
+		{ 0x030c0457, { V, V, V, V } }, { 0x02045407, { V, V, V, V } },
+		{ 0x43002457, { V, V, V, V } }, { 0x3b0c6457, { V, V, V, V } },
+	};
+
+	for (size_t n = 0; n < ARRAY_SIZE(cases); n++) {
+		for (unsigned sew = 0; sew < 4; sew++) {
+			const struct insn i = { cases[n].word };
+			unsigned who = cases[n].sew[sew];
+			bool fp = (i.word & 0x307f) == 0x1057;	/* OPFVV, OPFVF */
+			bool have = who != NO, mere = who == V, min = mere || who == ZVFHMIN;
+			const u64 halves = E(ZVFH) | E(ZVFHMIN), rest = RV_EXT_ALL & ~halves;
+
+			/* A trap clears nothing of this, but FS and VS are dirty then. */
+			rv_hart_set_csr(m->h, CSR_SSTATUS, 3 << 13 | 3 << 9);
+			rv_hart_set_csr(m->h, CSR_VTYPE, sew << 3);
+			rv_hart_set_csr(m->h, CSR_VL, 1);
+			expect(m, &i, RV_EXT_ALL, have);
+			expect(m, &i, rest, mere);
+			expect(m, &i, rest | E(ZVFHMIN), min);
+			expect(m, &i, rest | E(ZVFH), have);
+			expect(m, &i, RV_EXT_ALL & ~E(V), false);
+			expect(m, &i, halves, false);
+			rv_hart_set_csr(m->h, CSR_SSTATUS, 3 << 13);
+			expect(m, &i, RV_EXT_ALL, false);
+			rv_hart_set_csr(m->h, CSR_SSTATUS, 3 << 9);
+			expect(m, &i, RV_EXT_ALL, have && !fp);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_instruction_needs_its_extension_and_no_other,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(half_precision_vectors_need_their_extension, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(ops_leave_no_frames_on_the_stack, setup, teardown),
 		cmocka_unit_test_setup_teardown(seed_exits_and_completes, setup, teardown),
 	};
