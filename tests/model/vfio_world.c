@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of the library that the model of vfio.c leaves out, and what stands in their place:
- * descriptors (one buffer, files that are counted), a BAR whose memory is an array, the caller's memory,
- * which never faults, and interrupts and mmaps of a VFIO device, which have no part in it.
+ * descriptors (two buffers, files that are counted), a BAR whose memory is an array, the caller's
+ * memory, which never faults, and interrupts and mmaps of a VFIO device, which have no part in it.
  *
- * pt_init and pt_destroy are wrapped by the linker: so the model knows every page table that exists.
+ * pt_init and pt_destroy are wrapped by the linker: the model knows every page table that exists.
  */
 #include "vfio_world.h"
 
@@ -131,7 +131,7 @@ long world_ioctl(struct sv_file *f, unsigned int cmd, void *arg, size_t size)
 }
 
 /* dmabuf */
-struct dma_buf *buffer;
+struct dma_buf *buffer, *second;
 
 void dma_buf_file_fini(struct dma_buf *dmabuf) { }
 void dma_buf_debug_add(struct dma_buf *dmabuf) { }
@@ -140,6 +140,11 @@ void dma_buf_debug_del(struct dma_buf *dmabuf) { }
 int dma_buf_fd(struct dma_buf *dmabuf, int flags)
 {
 	get_dma_buf(dmabuf);
+	if (buffer) {
+		model_assert(!second, "internal: a third buffer");
+		second = dmabuf;
+		return BUFFER_FD + 1;
+	}
 	buffer = dmabuf;
 	return BUFFER_FD;
 }
@@ -247,7 +252,7 @@ int vfio_eventfd_get(int fd) { return -EBADF; }
 void vfio_eventfd_put(int fd) { }
 void vfio_eventfd_signal(int fd) { }
 
-/* What the table of a device's descriptor names, and the scenarios call in other ways or not at all. */
+/* What the table of a device's descriptor names, and the scenarios don't call by it. */
 #define NOT_HERE(name, ...) long name(__VA_ARGS__) { model_fail(#name " is not in this model"); }
 NOT_HERE(vfio_device_feature, struct vfio_device *vdev, void *user)
 NOT_HERE(vfio_get_irq_info, struct vfio_device *vdev, void *user)
@@ -259,7 +264,11 @@ NOT_HERE(vfio_df_detach, struct vfio_df *df, void *user)
 NOT_HERE(vfio_region_read, struct sv_file *f, void *user, size_t len, u64 *pos, bool stream)
 NOT_HERE(vfio_region_write, struct sv_file *f, const void *user, size_t len, u64 *pos, bool stream)
 void vfio_df_unbind(struct vfio_df *df) { model_fail("vfio_df_unbind is not in this model"); }
-void vfio_df_group_close(struct vfio_df *df) { model_fail("vfio_df_group_close is not in this model"); }
+void vfio_df_group_close(struct vfio_df *df)
+{
+	model_fail("vfio_df_group_close is not in this model");
+}
+
 void *vfio_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags, off_t off)
 {
 	model_fail("vfio_mmap is not in this model");
