@@ -75,7 +75,9 @@ struct pci_dev *pci_dev_create(const struct pci_dev_config *cfg, const struct pc
 	return pdev;
 }
 
-/* Where pdev belongs in the list (before that entry); NULL: its address is taken. list_lock held. */
+/*
+ * Where pdev belongs in the list (before that entry); NULL: its address is taken. list_lock held.
+ */
 static struct list_head *list_place(const struct pci_dev *pdev)
 {
 	struct pci_dev *p;

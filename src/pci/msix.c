@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts: MSI-X with its table and pending bits, MSI, and INTx. PCI Express base
- * specification 6.1 and 7.7; PCI local bus 3.0, 6.8.
+ * Interrupts: MSI-X with its table and pending bits, MSI, and INTx. PCI Express base specification
+ * 6.1 and 7.7; PCI local bus 3.0, 6.8.
  *
- * Model: the device raises; what can't go out (vector or function masked, bus mastering off,
- * not in D0) stays pending and goes out when the obstacle does. With MSI-X and MSI both off a raised
- * message is lost, as the device would not have sent one. INTx is a level: the owner hears
- * of changes of what leaves the function, that is the device's level unless disabled.
+ * Model: the device raises; what can't go out (vector or function masked, bus mastering off, not in
+ * D0) stays pending and goes out when the obstacle does. With MSI-X and MSI both off a raised
+ * message is lost, as the device would not have sent one. INTx is a level: the owner hears of
+ * changes of what leaves the function, that is the device's level unless disabled.
  *
  * All under lock, the owner's callbacks too.
  */

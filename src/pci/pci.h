@@ -4,23 +4,23 @@
  * states and resets. What its registers mean is the device's (src/devices); who owns it (VFIO)
  * hears of interrupts and of everything that takes its memory away.
  *
- * Model: a function is created by a device model with its BARs and capabilities, and then
- * listed under its address (domain:bus:device.function) until it is destroyed. Config space is 4 KiB;
- * each byte has a mask of writable bits and one of write-1-to-clear bits; the virtual
- * view that VFIO presents (BAR sizing, hidden bits) is VFIO's (src/vfio).
+ * Model: a function is created by a device model with its BARs and capabilities, and then listed
+ * under its address (domain:bus:device.function) until it is destroyed. Config space is 4 KiB; each
+ * byte has a mask of writable bits and one of write-1-to-clear bits; the virtual view that VFIO
+ * presents (BAR sizing, hidden bits) is VFIO's (src/vfio).
  *
- * BARs: PCI_BAR_RAM is memory: a memfd, mapped once for the device itself (base). PCI_BAR_REGS
- * has no memory: every access is an op. base is then an inaccessible window, so that each byte
- * of each BAR has an address of its own in this process, which is what peers' DMA is translated to.
+ * BARs: PCI_BAR_RAM is memory: a memfd, mapped once for the device itself (base). PCI_BAR_REGS has
+ * no memory: every access is an op. base is then an inaccessible window, so that each byte of each
+ * BAR has an address of its own in this process, which is what peers' DMA is translated to.
  *
  * Memory space is on when PCI_COMMAND.MEMORY is set and the function is in D0. The owner's
  * memory_off is called before it goes off, or before a reset begins, and returns when nobody
  * reaches a BAR any more; memory_on after it is back.
  *
  * Locks, in their order: reset_lock is held across whole resets, memory transitions and config
- * writes, also while memory_off, memory_on, ops->reset and ops->power_changed run. lock (a function's
- * config space, power, interrupts' state) is a leaf, but for the owner's msix and intx, which
- * are called under it: that is why none of them runs any more after pci_dev_release(). The
+ * writes, also while memory_off, memory_on, ops->reset and ops->power_changed run. lock (a
+ * function's config space, power, interrupts' state) is a leaf, but for the owner's msix and intx,
+ * which are called under it: that is why none of them runs any more after pci_dev_release(). The
  * list of functions has a lock of its own, innermost.
  */
 #ifndef SV_PCI_PCI_H
@@ -53,15 +53,22 @@ struct pci_bar {
 
 enum pci_reset_kind { PCI_RESET_FLR, PCI_RESET_HOT, PCI_RESET_PM };
 
-/* The device model. All in the caller's thread; several threads may be in bar_read and bar_write at once. */
+/*
+ * The device model. All in the caller's thread; several threads may be in bar_read and bar_write at
+ * once.
+ */
 struct pci_dev_ops {
 	const char *name;	/* "ioat" */
-	/* Registers; size 1, 2, 4 or 8, naturally aligned, within the BAR. 0 or -errno: the bus answers all ones. */
+	/*
+	 * Registers; size 1, 2, 4 or 8, naturally aligned, within the BAR. 0 or -errno: the bus
+	 * answers all ones.
+	 */
 	int (*bar_read)(struct pci_dev *pdev, unsigned bar, u64 off, unsigned size, u64 *val);
 	int (*bar_write)(struct pci_dev *pdev, unsigned bar, u64 off, unsigned size, u64 val);
 	/*
 	 * Stop all DMA (wait until it has stopped) and go to the state after power-on. Called with
-	 * reset_lock held, after memory_off. RAM BARs keep their content unless the device says otherwise.
+	 * reset_lock held, after memory_off. RAM BARs keep their content unless the device says
+	 * otherwise.
 	 */
 	void (*reset)(struct pci_dev *pdev, enum pci_reset_kind kind);
 	/* After a change of bus mastering, D-state; may be NULL. */
@@ -151,8 +158,9 @@ int pci_dev_publish(struct pci_dev *pdev, u16 domain, u8 bus, u8 devfn, u32 grou
  */
 void pci_dev_destroy(struct pci_dev *pdev);
 /*
- * Who has attached functions to domains without owning them (VFIO's containers): called in the course of
- * pci_dev_destroy(), when nobody owns the function, before its requester goes. One at most.
+ * Who has attached functions to domains without owning them (VFIO's containers): called in the
+ * course of pci_dev_destroy(), when nobody owns the function, before its requester goes. One at
+ * most.
  */
 void pci_set_removed(void (*fn)(struct pci_dev *pdev));
 
@@ -163,14 +171,17 @@ struct pci_dev *pci_dev_next(struct pci_dev *prev);	/* all, by address; puts pre
 struct pci_dev *pci_dev_get(struct pci_dev *pdev);
 void pci_dev_put(struct pci_dev *pdev);
 
-/* One owner at a time: -EBUSY; -ENODEV: being removed. release: no callback runs any more when it returns. */
+/*
+ * One owner at a time: -EBUSY; -ENODEV: being removed. release: no callback runs any more when it
+ * returns.
+ */
 int pci_dev_claim(struct pci_dev *pdev, const struct pci_owner_ops *ops, void *owner);
 void pci_dev_release(struct pci_dev *pdev);
 
 /*
- * Hardware's view of config space; len 1, 2 or 4, aligned. A write carries out what it means: command
- * register, D-states, FLR (PCIe device control), MSI-X enable and function mask. May sleep in
- * memory_off.
+ * Hardware's view of config space; len 1, 2 or 4, aligned. A write carries out what it means:
+ * command register, D-states, FLR (PCIe device control), MSI-X enable and function mask. May sleep
+ * in memory_off.
  */
 u32 pci_config_read(struct pci_dev *pdev, unsigned off, unsigned len);
 void pci_config_write(struct pci_dev *pdev, unsigned off, unsigned len, u32 val);

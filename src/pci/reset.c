@@ -37,7 +37,9 @@ void pci_memory_on_locked(struct pci_dev *pdev)
 		pdev->owner_ops->memory_on(pdev->owner);
 }
 
-/* Config space and table as before the reset, in D0; the rest stays as after power-on. lock held. */
+/*
+ * Config space and table as before the reset, in D0; the rest stays as after power-on. lock held.
+ */
 static void restore(struct pci_dev *pdev, const u8 *config, const u8 *table)
 {
 	for (unsigned i = 0; i < PCI_CFG_SIZE; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device by its own node, /dev/vfio/devices/vfioN: binding it to an iommufd gives access, attaching
- * it to an IOAS or HWPT gives its DMA addresses, each PASID by itself.
+ * A device by its own node, /dev/vfio/devices/vfioN: binding it to an iommufd gives access,
+ * attaching it to an IOAS or HWPT gives its DMA addresses, each PASID by itself.
  *
- * A descriptor is bound once and for its life. While a device of a group is open this way,
- * the group's node can't be opened, and the other way round.
+ * A descriptor is bound once and for its life. While a device of a group is open this way, the
+ * group's node can't be opened, and the other way round.
  *
  * All under devset.lock.
  */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Config space as VFIO shows it: for each bit, who answers a read (the function, or vconfig, a copy that
- * belongs to the user) and whether it may be written.
+ * Config space as VFIO shows it: for each bit, who answers a read (the function, or vconfig, a copy
+ * that belongs to the user) and whether it may be written.
  *
- * Virtual: the ids, the whole of the BARs (so that sizing works without moving anything), INTX_DISABLE,
- * the links between capabilities, the interrupt line and pin, PME, the reset bit, MSI's
- * registers. PASID is left out of the extended list, because the kernel of the host manages
+ * Virtual: the ids, the whole of the BARs (so that sizing works without moving anything),
+ * INTX_DISABLE, the links between capabilities, the interrupt line and pin, PME, the reset bit,
+ * MSI's registers. PASID is left out of the extended list, because the kernel of the host manages
  * it. MSI-X is read-only: SET_IRQS works it. Bytes outside of capabilities are the function's.
  *
  * Side effects: the command register, power states and the reset bit go through memory_lock
@@ -208,7 +208,9 @@ static void msi_fixup(struct vfio_device *vdev, unsigned off, unsigned len)
 	vdev->vconfig[at] = flags;
 }
 
-/* The user's new value of a piece, stored where it is virtual. Returns the real part's write mask. */
+/*
+ * The user's new value of a piece, stored where it is virtual. Returns the real part's write mask.
+ */
 static u32 virt_write(struct vfio_device *vdev, unsigned off, unsigned len, u32 val)
 {
 	u32 virt = get_le(vdev->virt + off, len), write = get_le(vdev->write + off, len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VFIO devices: their list, their life, and the ioctls of a device's descriptor. Model and locks: vfio.h.
+ * VFIO devices: their list, their life, and the ioctls of a device's descriptor. Model and locks:
+ * vfio.h.
  *
  * vfio_lock, a leaf, guards the lists of devices and bus sets and their counts of references.
  */

@@ -3,11 +3,11 @@
  * DMA logging: which pages a device has written, as a device that can migrate reports it.
  *
  * Model: ranges of IOVA with a bit for each page, set by the requester's own DMA path
- * (iommu_dma_log) under its dma_lock, whatever domain translates. A report takes the bits and clears
- * them. The bitmaps are address space without reservation: pages appear as bits are set.
+ * (iommu_dma_log) under its dma_lock, whatever domain translates. A report takes the bits and
+ * clears them. The bitmaps are address space without reservation: pages appear as bits are set.
  *
- * log_lock guards starting, stopping and reporting. Taking the log from the requester waits
- * for a piece of DMA under way, so nobody sets bits in freed memory.
+ * log_lock guards starting, stopping and reporting. Taking the log from the requester waits for a
+ * piece of DMA under way, so nobody sets bits in freed memory.
  */
 #include <sys/mman.h>
 

@@ -2,19 +2,19 @@
 /*
  * BARs as dma-bufs: VFIO_DEVICE_FEATURE_DMA_BUF.
  *
- * Model: a buffer is one or more ranges of one BAR, in the order in which they were given. Its addresses
- * are those of the BAR's address space in this process (pci.h): memory for RAM, a trap region for
- * registers. Whatever takes the BAR away revokes the buffer: from then on nobody attaches, pins or
- * maps, and the revoke waits for fences and for every unmap. Memory coming back restores
- * it; the device's last close doesn't: such a buffer is dead for ever.
+ * Model: a buffer is one or more ranges of one BAR, in the order in which they were given. Its
+ * addresses are those of the BAR's address space in this process (pci.h): memory for RAM, a trap
+ * region for registers. Whatever takes the BAR away revokes the buffer: from then on nobody
+ * attaches, pins or maps, and the revoke waits for fences and for every unmap. Memory coming back
+ * restores it; the device's last close doesn't: such a buffer is dead for ever.
  *
- * Because any user can set a revoke off, importers that don't promise to let go are refused,
- * and so are those that can't reach a peer's memory. An importer that breaks its promise makes the
- * trigger wait, as in the kernel; every WARN_NS a message names it.
+ * Because any user can set a revoke off, importers that don't promise to let go are refused, and so
+ * are those that can't reach a peer's memory. An importer that breaks its promise makes the trigger
+ * wait, as in the kernel; every WARN_NS a message names it.
  *
- * A buffer holds its device (not open: only there). dmabuf_lock guards the device's list; it isn't held while a revoke
- * waits, so that other buffers can be released meanwhile. A buffer is made under memory_lock (read): it
- * can't miss a transition.
+ * A buffer holds its device (not open: only there). dmabuf_lock guards the device's list; it isn't
+ * held while a revoke waits, so that other buffers can be released meanwhile. A buffer is made
+ * under memory_lock (read): it can't miss a transition.
  */
 #include <fcntl.h>
 

@@ -121,7 +121,10 @@ long vfio_device_feature(struct vfio_device *vdev, void *user)
 	}
 }
 
-/* "bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3", 36 characters. The first three fields are stored as they are read. */
+/*
+ * "bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3", 36 characters. The first three fields are stored as they
+ * are read.
+ */
 static int uuid_parse(const char *s, u8 *out)
 {
 	for (unsigned i = 0, n = 0; i < 36; i++) {

@@ -3,9 +3,9 @@
  * Groups: /dev/vfio/<id>. A group gets a container (or an iommufd in its place) and then gives out
  * descriptors of its devices.
  *
- * A group object exists while somebody refers to it: its file, its devices. Its node is open
- * once at a time; a device's descriptor holds the group's file, so the file goes after them,
- * and with it the container's hold. users counts the devices that are open through the container, plus one.
+ * A group object exists while somebody refers to it: its file, its devices. Its node is open once
+ * at a time; a device's descriptor holds the group's file, so the file goes after them, and with it
+ * the container's hold. users counts the devices that are open through the container, plus one.
  *
  * g->lock is outermost (vfio.h); the list's lock is a leaf.
  */
@@ -280,7 +280,10 @@ static long group_get_status(struct vfio_group *g, void *user)
 	return sv_copy_to_user(user, &status, sizeof(status)) ? -EFAULT : 0;
 }
 
-/* The group's device that text names, with a reference; ERR_PTR(-ENODEV), or what its token check says. */
+/*
+ * The group's device that text names, with a reference; ERR_PTR(-ENODEV), or what its token check
+ * says.
+ */
 static struct vfio_device *find_device(struct vfio_group *g, const char *text)
 {
 	struct pci_dev *p = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of capabilities behind the info structs: each begins with its id, version and the offset of
- * the next one (0: none), counted from the struct's beginning once it is shifted.
+ * Chains of capabilities behind the info structs: each begins with its id, version and the offset
+ * of the next one (0: none), counted from the struct's beginning once it is shifted.
  */
 #include "vfio/vfio.h"
 

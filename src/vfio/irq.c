@@ -2,14 +2,14 @@
 /*
  * A device's interrupts as eventfds: INTx with its mask, MSI, MSI-X, errors, requests to let go.
  *
- * Model: at most one of INTx, MSI and MSI-X is set up (irq_type). The function's callbacks come under
- * pci_dev.lock and take irq_lock inside of it; they write to the vector's eventfd in the
- * device's own thread, so that nothing lies between the device and the waiter. SET_IRQS
- * runs under igate, changes vectors under irq_lock, and calls into src/pci without irq_lock.
+ * Model: at most one of INTx, MSI and MSI-X is set up (irq_type). The function's callbacks come
+ * under pci_dev.lock and take irq_lock inside of it; they write to the vector's eventfd in the
+ * device's own thread, so that nothing lies between the device and the waiter. SET_IRQS runs under
+ * igate, changes vectors under irq_lock, and calls into src/pci without irq_lock.
  *
  * INTx is a level that the user handles as an event: it is masked when it is signalled, and
- * unmasking signals it again while the level is high. The command register's INTX_DISABLE, as
- * the user wrote it, keeps it masked (virq_disabled).
+ * unmasking signals it again while the level is high. The command register's INTX_DISABLE, as the
+ * user wrote it, keeps it masked (virq_disabled).
  */
 #include "vfio/vfio.h"
 
@@ -69,7 +69,10 @@ static void intx_signal(struct vfio_device *vdev)
 		vfio_eventfd_signal(vdev->vectors[0].fd);
 }
 
-/* The line is high and nothing masks it: signal, and mask until the user has handled it. irq_lock held. */
+/*
+ * The line is high and nothing masks it: signal, and mask until the user has handled it. irq_lock
+ * held.
+ */
 static void intx_check(struct vfio_device *vdev)
 {
 	if (vdev->irq_type != VFIO_PCI_INTX_IRQ_INDEX || !vdev->intx_level || vdev->intx_masked)
@@ -277,7 +280,10 @@ static int set_intx_trigger(struct vfio_device *vdev, const struct request *r)
 	return 0;
 }
 
-/* One vector's eventfd; a negative fd takes it away. A vector without one is masked in the function. */
+/*
+ * One vector's eventfd; a negative fd takes it away. A vector without one is masked in the
+ * function.
+ */
 static int msi_set_vector(struct vfio_device *vdev, unsigned vector, int fd, bool msix)
 {
 	struct vfio_vector *v = &vdev->vectors[vector];
@@ -378,7 +384,10 @@ static int set_msi_trigger(struct vfio_device *vdev, const struct request *r)
 	return 0;
 }
 
-/* The error and the request vector: NONE and BOOL signal, for tests; NONE with count 0 takes it away. */
+/*
+ * The error and the request vector: NONE and BOOL signal, for tests; NONE with count 0 takes it
+ * away.
+ */
 static int set_single_trigger(struct vfio_device *vdev, const struct request *r,
 			      struct vfio_vector *v)
 {

@@ -133,8 +133,9 @@ static void unlock_maps(void)
 }
 
 /*
- * Puts pages over [addr, addr + len) of this process, which is ours. By number: ThreadSanitizer takes
- * mmap(3) for a store into the range, and the program's own accesses are meant to race with it.
+ * Puts pages over [addr, addr + len) of this process, which is ours. By number: ThreadSanitizer
+ * takes mmap(3) for a store into the range, and the program's own accesses are meant to race with
+ * it.
  */
 static void *pages_over(void *addr, u64 len, const struct vfio_map *m, bool live, int flags)
 {
@@ -208,7 +209,10 @@ static void free_list(struct list_head *list)
 	}
 }
 
-/* Cuts m so that a piece begins at addr, which lies inside of it; m keeps what is below. -ENOMEM: nothing done. */
+/*
+ * Cuts m so that a piece begins at addr, which lies inside of it; m keeps what is below. -ENOMEM:
+ * nothing done.
+ */
 static int map_cut(struct vfio_map *m, u64 addr)
 {
 	struct vfio_map *n = sv_alloc(sizeof(*n));
@@ -334,7 +338,9 @@ static void __attribute__((constructor(103))) watcher_init(void)
 	sv_mem_watcher_register(&watcher);
 }
 
-/* Zap and restore: a piece whose pages can't be changed at least loses all access. map_lock held. */
+/*
+ * Zap and restore: a piece whose pages can't be changed at least loses all access. map_lock held.
+ */
 static void map_set_live(struct vfio_map *m, bool live)
 {
 	void *addr = (void *)m->node.start;
@@ -379,7 +385,9 @@ static int mmap_check(const struct vfio_df *df, size_t len, int prot, int flags,
 
 	if (!vfio_df_granted((struct vfio_df *)df))
 		return -EINVAL;
-	/* A descriptor that can't write gives no writable mapping, one that can't read none at all. */
+	/*
+	 * A descriptor that can't write gives no writable mapping, one that can't read none at all.
+	 */
 	if ((df->o_flags & O_ACCMODE) == O_WRONLY ||
 	    ((df->o_flags & O_ACCMODE) == O_RDONLY && (prot & PROT_WRITE)))
 		return -EACCES;
@@ -419,7 +427,9 @@ void *vfio_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags, 
 	p = pages_over(addr, len, m, !m->zapped, flags & (MAP_FIXED | MAP_FIXED_NOREPLACE));
 	err = p == MAP_FAILED ? -errno : 0;
 	if (!err) {
-		/* Pieces that were unmapped behind our back: the kernel gave their addresses out. */
+		/*
+		 * Pieces that were unmapped behind our back: the kernel gave their addresses out.
+		 */
 		err = maps_take((u64)p, (u64)p + len - 1, &stale);
 		m->node.start = (u64)p;
 		m->node.last = (u64)p + len - 1;

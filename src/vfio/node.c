@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The nodes under /dev/vfio: vfio (containers), <group> and devices/vfioN, the last two as functions
- * and their groups exist.
+ * The nodes under /dev/vfio: vfio (containers), <group> and devices/vfioN, the last two as
+ * functions and their groups exist.
  *
  * A struct sv_node is made for each path that was asked for and existed at that time, and is never
  * freed: whoever found it may open it later, and gets ENODEV when its function has gone.

@@ -2,8 +2,8 @@
 /*
  * Regions of a device: what they are, and reading and writing them through the descriptor.
  *
- * A region's offset is its index at bit 40. BAR accesses are cut into naturally aligned
- * pieces by src/pci and go under memory_lock; the MSI-X table in its BAR reads as ones and ignores writes
+ * A region's offset is its index at bit 40. BAR accesses are cut into naturally aligned pieces by
+ * src/pci and go under memory_lock; the MSI-X table in its BAR reads as ones and ignores writes
  * here, because interrupts are set up with SET_IRQS.
  */
 #include <fcntl.h>

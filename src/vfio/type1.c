@@ -3,19 +3,19 @@
  * Type1: the I/O address space of a container, versions 1 and 2.
  *
  * Model: what the user mapped is an interval tree of struct vfio_dma; pages, pinning and its
- * accounting, and the domains that follow, are an io_pagetable's (src/iommu), which is also
- * what an IOAS is: each vfio_dma is one area in it. Groups whose devices sit behind the same
- * IOMMU share a domain.
+ * accounting, and the domains that follow, are an io_pagetable's (src/iommu), which is also what an
+ * IOAS is: each vfio_dma is one area in it. Groups whose devices sit behind the same IOMMU share a
+ * domain.
  *
- * Version 2 unmaps whole mappings only and says so (EINVAL). In version 1 an unmap that begins inside of a
- * mapping does nothing and one that covers a mapping's beginning takes all of it; the size that
- * comes back tells.
+ * Version 2 unmaps whole mappings only and says so (EINVAL). In version 1 an unmap that begins
+ * inside of a mapping does nothing and one that covers a mapping's beginning takes all of it; the
+ * size that comes back tells.
  *
  * UNMAP with VADDR forgets the process address and keeps the pages (they are pinned); MAP with
  * VADDR gives the new address of the same memory, which changes nothing for devices.
  *
- * Dirty pages are what devices have written since tracking began or since they were
- * last reported; a domain that can't tell reports all that is writable.
+ * Dirty pages are what devices have written since tracking began or since they were last reported;
+ * a domain that can't tell reports all that is writable.
  *
  * A function that is removed while its group is in a container, and nobody has it open, leaves the
  * domain by itself (vfio_type1_forget).

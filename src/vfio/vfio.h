@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VFIO: what its files share. docs/vfio.md has the model, the invariants and what differs from
- * the kernel.
+ * VFIO: what its files share. docs/vfio.md has the model, the invariants and what differs from the
+ * kernel.
  *
- * A struct vfio_device is a PCI function as VFIO knows it; it exists while anybody refers to
- * it (a descriptor, a dma-buf, a call under way). It is open while a descriptor has access: by its
- * group, then any number of descriptors, or by its cdev, then one. The first open claims the
- * function (pci_dev_claim), resets it and enables its memory; the last close undoes that.
- * A mapping of a BAR holds the descriptor's file, as in the kernel.
+ * A struct vfio_device is a PCI function as VFIO knows it; it exists while anybody refers to it (a
+ * descriptor, a dma-buf, a call under way). It is open while a descriptor has access: by its group,
+ * then any number of descriptors, or by its cdev, then one. The first open claims the function
+ * (pci_dev_claim), resets it and enables its memory; the last close undoes that. A mapping of a BAR
+ * holds the descriptor's file, as in the kernel.
  *
  * Locks, outermost first:
  *   vfio_group.lock        a group's container, who has it open
@@ -159,7 +159,10 @@ static inline bool vfio_df_granted(struct vfio_df *df)
 {
 	return smp_load_acquire(&df->granted);
 }
-/* For hot resets: the ids of a device for a context: > 0, -ENOENT: owned through its group, -ENODEV. set->lock. */
+/*
+ * For hot resets: the ids of a device for a context: > 0, -ENOENT: owned through its group,
+ * -ENODEV. set->lock.
+ */
 int vfio_device_iommufd_id(struct vfio_device *vdev, struct iommufd_ctx *ictx);
 
 /*
@@ -213,7 +216,10 @@ void vfio_intx_unmask(struct vfio_device *vdev);
 /* Masks INTx; was it unmasked? */
 bool vfio_intx_mask(struct vfio_device *vdev);
 
-/* eventfd.c. A descriptor of our own to the caller's eventfd: -EBADF, -EINVAL (no eventfd), -EMFILE. */
+/*
+ * eventfd.c. A descriptor of our own to the caller's eventfd: -EBADF, -EINVAL (no eventfd),
+ * -EMFILE.
+ */
 int vfio_eventfd_get(int fd);
 void vfio_eventfd_put(int fd);
 void vfio_eventfd_signal(int fd);	/* never waits; keeps errno */
@@ -232,7 +238,10 @@ long vfio_device_feature(struct vfio_device *vdev, void *user);
 /* 1: go on; 0: it was a probe; -EINVAL. */
 int vfio_check_feature(u32 flags, size_t argsz, u32 supported, size_t minsz);
 void vfio_dma_log_close(struct vfio_device *vdev);
-/* text: a device's name with options, for GET_DEVICE_FD. 1: this device, 0: another, -EINVAL, -EACCES. */
+/*
+ * text: a device's name with options, for GET_DEVICE_FD. 1: this device, 0: another, -EINVAL,
+ * -EACCES.
+ */
 int vfio_device_match(struct vfio_device *vdev, const char *text);
 int vfio_check_vf_token(struct vfio_device *vdev, const u8 *uuid);	/* NULL: none given */
 struct vfio_device *vfio_device_pf(struct vfio_device *vdev);	/* a reference; NULL */
