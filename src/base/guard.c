@@ -38,6 +38,7 @@ struct chain {
 	unsigned long words[CHAIN_WORDS];
 };
 
+__thread const struct sv_user_ops *sv_user_foreign;
 static __thread struct sv_guard *volatile guard_top __attribute__((tls_model("initial-exec")));
 static struct chain chain[2];
 static struct sv_mutex chain_lock = SV_MUTEX_INIT;
@@ -316,32 +317,86 @@ static bool user_range_ok(const void *user, size_t n)
 	return !__builtin_add_overflow(start, n, &end) && !(end >> 63);
 }
 
-MAY_BE_NULL int sv_copy_from_user(void *dst, const void *user_src, size_t n)
+MAY_BE_NULL int sv_copy_guarded(void *dst, const void *src, size_t n)
 {
 	struct sv_guard g;
 
-	if (!user_range_ok(user_src, n) || sv_guard_enter(&g))
+	if (!user_range_ok(dst, n) || !user_range_ok(src, n) || sv_guard_enter(&g))
 		return -EFAULT;
-	memcpy(dst, user_src, n);
+	memcpy(dst, src, n);
 	sv_guard_leave(&g);
 	return 0;
 }
 
-MAY_BE_NULL int sv_copy_to_user(void *user_dst, const void *src, size_t n)
+int sv_copy_from_user(void *dst, const void *user_src, size_t n)
 {
-	struct sv_guard g;
+	if (sv_user_is_foreign())
+		return sv_user_foreign->from(dst, (uintptr_t)user_src, n);
+	return sv_copy_guarded(dst, user_src, n);
+}
 
-	if (!user_range_ok(user_dst, n) || sv_guard_enter(&g))
-		return -EFAULT;
-	memcpy(user_dst, src, n);
-	sv_guard_leave(&g);
-	return 0;
+int sv_copy_to_user(void *user_dst, const void *src, size_t n)
+{
+	if (sv_user_is_foreign())
+		return sv_user_foreign->to((uintptr_t)user_dst, src, n);
+	return sv_copy_guarded(user_dst, src, n);
+}
+
+/* Another process's memory comes and goes in pieces of this size. */
+#define FOREIGN_PIECE 4096
+
+static int clear_foreign(uintptr_t user, size_t n)
+{
+	static const u8 zeroes[FOREIGN_PIECE];
+	size_t len;
+	int err = 0;
+
+	for (; n && !err; user += len, n -= len) {
+		len = min(n, sizeof(zeroes));
+		err = sv_user_foreign->to(user, zeroes, len);
+	}
+	return err;
+}
+
+static int foreign_is_zero(uintptr_t user, size_t n)
+{
+	u8 piece[FOREIGN_PIECE];
+	size_t len;
+
+	for (; n; user += len, n -= len) {
+		len = min(n, sizeof(piece));
+		if (sv_user_foreign->from(piece, user, len))
+			return -EFAULT;
+		for (size_t i = 0; i < len; i++)
+			if (piece[i])
+				return 0;
+	}
+	return 1;
+}
+
+/* Not beyond the page that the string ends in. */
+static long strncpy_foreign(char *dst, uintptr_t user, size_t room)
+{
+	size_t done = 0, len;
+	char *end;
+
+	for (; done < room; done += len) {
+		len = min(room - done, SV_PAGE_SIZE - (user + done) % SV_PAGE_SIZE);
+		if (sv_user_foreign->from(dst + done, user + done, len))
+			return -EFAULT;
+		end = memchr(dst + done, 0, len);
+		if (end)
+			return end - dst;
+	}
+	return (long)done;
 }
 
 MAY_BE_NULL int sv_clear_user(void *user_dst, size_t n)
 {
 	struct sv_guard g;
 
+	if (sv_user_is_foreign())
+		return clear_foreign((uintptr_t)user_dst, n);
 	if (!user_range_ok(user_dst, n) || sv_guard_enter(&g))
 		return -EFAULT;
 	memset(user_dst, 0, n);
@@ -354,6 +409,8 @@ long sv_strncpy_from_user(char *dst, const char *user_src, size_t room)
 	struct sv_guard g;
 	size_t i;
 
+	if (sv_user_is_foreign())
+		return strncpy_foreign(dst, (uintptr_t)user_src, room);
 	if (sv_guard_enter(&g))
 		return -EFAULT;
 	for (i = 0; i < room; i++) {
@@ -371,6 +428,8 @@ int sv_user_is_zero(const void *user_src, size_t n)
 	struct sv_guard g;
 	int zero;
 
+	if (sv_user_is_foreign())
+		return foreign_is_zero((uintptr_t)user_src, n);
 	if (sv_guard_enter(&g))
 		return -EFAULT;
 	zero = 1;	/* not before: it would have to survive the jump */

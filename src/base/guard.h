@@ -66,7 +66,28 @@ void sv_guard_leave(struct sv_guard *g);
 #define sv_guard_enter(g) \
 	(sigsetjmp((g)->env, 0) ? 1 : (sv_guard_push(g), 0))
 
-/* 0, or -EFAULT with an unspecified part copied. */
+/*
+ * Both sides are memory of this process, of which one may be the program's: 0, or -EFAULT with an
+ * unspecified part copied.
+ */
+int sv_copy_guarded(void *dst, const void *src, size_t n);
+
+/*
+ * The caller's memory, by the caller's addresses. As sv_copy_guarded(), unless this thread carries
+ * out a call of another process (file/forked.h): then it is that process's memory.
+ */
+struct sv_user_ops {
+	int (*from)(void *dst, u64 user, size_t n);	/* 0 or -EFAULT */
+	int (*to)(u64 user, const void *src, size_t n);
+};
+/* NULL: the caller is this process. Set for the time of a call. */
+extern __thread const struct sv_user_ops *sv_user_foreign
+	__attribute__((tls_model("initial-exec")));
+static inline bool sv_user_is_foreign(void)
+{
+	return unlikely(sv_user_foreign != NULL);
+}
+
 int sv_copy_from_user(void *dst, const void *user_src, size_t n);
 int sv_copy_to_user(void *user_dst, const void *src, size_t n);
 int sv_clear_user(void *user_dst, size_t n);

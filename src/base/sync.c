@@ -74,7 +74,9 @@ static void *thread_main(void *arg)
 	return t->fn(t->arg);
 }
 
-int sv_thread_create(struct sv_thread *t, const char *name, void *(*fn)(void *arg), void *arg)
+/* With all signals but the synchronous faults blocked; t is filled in. */
+static int start(struct sv_thread *t, const char *name, void *(*fn)(void *arg), void *arg,
+		 void *(*entry)(void *arg), pthread_t *id)
 {
 	static const int sync_faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
 	sigset_t block, old;
@@ -89,9 +91,38 @@ int sv_thread_create(struct sv_thread *t, const char *name, void *(*fn)(void *ar
 	for (size_t i = 0; i < ARRAY_SIZE(sync_faults); i++)
 		sigdelset(&block, sync_faults[i]);
 	pthread_sigmask(SIG_SETMASK, &block, &old);
-	err = pthread_create(&t->t, NULL, thread_main, t);
+	err = pthread_create(id, NULL, entry, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -err;
+}
+
+int sv_thread_create(struct sv_thread *t, const char *name, void *(*fn)(void *arg), void *arg)
+{
+	return start(t, name, fn, arg, thread_main, &t->t);
+}
+
+static void *spawned_main(void *arg)
+{
+	struct sv_thread t = *(struct sv_thread *)arg;
+
+	sv_free(arg);
+	return thread_main(&t);
+}
+
+int sv_thread_spawn(const char *name, void *(*fn)(void *arg), void *arg)
+{
+	struct sv_thread *t = sv_zalloc(sizeof(*t));
+	pthread_t id;
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	err = start(t, name, fn, arg, spawned_main, &id);
+	if (err)
+		sv_free(t);
+	else
+		pthread_detach(id);
+	return err;
 }
 
 void *sv_thread_join(struct sv_thread *t)

@@ -202,5 +202,7 @@ static inline int sv_once(struct sv_once *o, int (*fn)(void))
 /* 0 or -errno (-EAGAIN, -ENOMEM). t lives until the join. name: at most 15 characters show. */
 int sv_thread_create(struct sv_thread *t, const char *name, void *(*fn)(void *arg), void *arg);
 void *sv_thread_join(struct sv_thread *t);
+/* The same, but nobody joins it. */
+int sv_thread_spawn(const char *name, void *(*fn)(void *arg), void *arg);
 
 #endif

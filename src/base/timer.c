@@ -123,7 +123,7 @@ static void fork_child(void)
 	started = false;
 	sv_cond_init(&wake);
 	sv_cond_init(&done);
-	sv_mutex_init(&lock);
+	sv_mutex_unlock(&lock);
 }
 
 /* Room for one more timer and a thread to run it. lock held. */

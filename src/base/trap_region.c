@@ -14,6 +14,7 @@
 #include "base/trap_region.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -41,6 +42,22 @@ static __thread struct sv_trap_region *current[MAX_NESTED]
 	__attribute__((tls_model("initial-exec")));
 static __thread unsigned depth __attribute__((tls_model("initial-exec")));
 static __thread unsigned long removals_seen __attribute__((tls_model("initial-exec")));
+
+/* A child of fork() finds the lock free, whatever the parent's other threads were at. */
+static void fork_prepare(void)
+{
+	sv_mutex_lock(&lock);
+}
+
+static void fork_done(void)
+{
+	sv_mutex_unlock(&lock);
+}
+
+static void __attribute__((constructor(102))) trap_region_init(void)
+{
+	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
+}
 
 static struct sv_trap_region *region_of(struct interval_tree_node *n)
 {

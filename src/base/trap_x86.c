@@ -131,14 +131,14 @@ static bool load(u64 addr, void *dst, size_t len)
 {
 	int err = sv_trap_region_read((void *)(uintptr_t)addr, dst, len);
 
-	return err == -ENOENT ? !sv_copy_from_user(dst, (void *)(uintptr_t)addr, len) : !err;
+	return err == -ENOENT ? !sv_copy_guarded(dst, (void *)(uintptr_t)addr, len) : !err;
 }
 
 static bool store(u64 addr, const void *src, size_t len)
 {
 	int err = sv_trap_region_write((void *)(uintptr_t)addr, src, len);
 
-	return err == -ENOENT ? !sv_copy_to_user((void *)(uintptr_t)addr, src, len) : !err;
+	return err == -ENOENT ? !sv_copy_guarded((void *)(uintptr_t)addr, src, len) : !err;
 }
 
 /* A general operand's value: register, immediate, or memory at addr. */
@@ -671,9 +671,9 @@ static size_t fetch(u64 rip, u8 *buf, size_t room)
 
 	if (here > room)
 		here = room;
-	if (sv_copy_from_user(buf, (void *)(uintptr_t)rip, here))
+	if (sv_copy_guarded(buf, (void *)(uintptr_t)rip, here))
 		return 0;
-	if (here < room && !sv_copy_from_user(buf + here, (void *)(uintptr_t)(rip + here), room - here))
+	if (here < room && !sv_copy_guarded(buf + here, (void *)(uintptr_t)(rip + here), room - here))
 		here = room;
 	return here;
 }

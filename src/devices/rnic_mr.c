@@ -375,7 +375,7 @@ static bool copy_guarded(void *dst, const void *src, u32 len, bool dst_is_device
 
 	if (err != -ENOENT)
 		return !err;
-	return dst_is_device ? !sv_copy_to_user(dst, src, len) : !sv_copy_from_user(dst, src, len);
+	return !sv_copy_guarded(dst, src, len);
 }
 
 /*

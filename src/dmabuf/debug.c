@@ -48,19 +48,14 @@ static void fork_prepare(void)
 	sv_mutex_lock(&list_lock);
 }
 
-static void fork_parent(void)
+static void fork_done(void)
 {
 	sv_mutex_unlock(&list_lock);
 }
 
-static void fork_child(void)
-{
-	sv_mutex_init(&list_lock);
-}
-
 static void __attribute__((constructor(103))) debug_init(void)
 {
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
 /* A name comes from a program: nothing in it may disturb a terminal or JSON. */

@@ -55,19 +55,14 @@ static void fork_prepare(void)
 	sv_mutex_lock(&pipe_lock);
 }
 
-static void fork_parent(void)
+static void fork_done(void)
 {
 	sv_mutex_unlock(&pipe_lock);
 }
 
-static void fork_child(void)
-{
-	sv_mutex_init(&pipe_lock);
-}
-
 static void __attribute__((constructor(103))) pipe_init(void)
 {
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
 static int pipe_get(void)

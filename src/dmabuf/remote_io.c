@@ -415,7 +415,6 @@ static void fork_child(void)
 {
 	struct remote_link *link;
 
-	sv_mutex_init(&loop_lock);
 	list_for_each_entry(link, &links, node) {
 		if (still_ours(link))
 			sv_libc.close(link->fd);
@@ -429,6 +428,7 @@ static void fork_child(void)
 		if (wake_fds[i] >= 0)
 			sv_libc.close(wake_fds[i]);
 	wake_fds[0] = wake_fds[1] = -1;
+	sv_mutex_unlock(&loop_lock);
 }
 
 static void __attribute__((constructor(103))) remote_init(void)

@@ -331,8 +331,8 @@ static void fork_parent(void)
 static void fork_child(void)
 {
 	sv_mutex_init(&open_lock);
-	sv_mutex_init(&list_lock);
 	INIT_LIST_HEAD(&proxies);
+	sv_mutex_unlock(&list_lock);
 }
 
 static void __attribute__((constructor(103))) client_init(void)

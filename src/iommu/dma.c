@@ -199,12 +199,12 @@ static int move_mmio(struct dma *d, u64 dst, u64 src, size_t n, u64 offset)
 		if (d->src_iova)
 			err = sv_trap_region_read((void *)src, bounce, n);
 		if (err == -ENOENT)
-			err = sv_copy_from_user(bounce, (void *)src, n);
+			err = sv_copy_guarded(bounce, (void *)src, n);
 	}
 	if (err)
 		return err;
 	err = d->dst_iova ? sv_trap_region_write((void *)dst, bounce, n) : -ENOENT;
-	return err == -ENOENT ? sv_copy_to_user((void *)dst, bounce, n) : err;
+	return err == -ENOENT ? sv_copy_guarded((void *)dst, bounce, n) : err;
 }
 
 /* dma_lock held: registers, up to the end of MMIO_PIECE; or memory that faulted and may be such. */

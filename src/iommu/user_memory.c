@@ -31,6 +31,7 @@
 
 #include "base/alloc.h"
 #include "base/libc.h"
+#include "base/maps.h"
 #include "base/mem_notify.h"
 #include "iommu/user_memory.h"
 
@@ -569,15 +570,15 @@ static void away_end(struct away *a, bool commit)
 static int away_collect(struct away *a, u64 start, u64 end)
 {
 	int fd = -1, err = 0;
-	struct um_vma v;
+	struct sv_vma v;
 	u64 stop;
 
 	while (!err && start < end && next_stretch(&start, end, &stop)) {
 		if (fd < 0)
-			fd = um_maps_open();
+			fd = sv_maps_open(0);
 		if (fd < 0)
 			return -ENOMEM;
-		err = um_vma_find(fd, start, &v);
+		err = sv_vma_find(fd, start, &v);
 		if (err == -EFAULT) {
 			/* Taken away behind our back, page by page as far as we know. */
 			err = 0;
@@ -588,7 +589,7 @@ static int away_collect(struct away *a, u64 start, u64 end)
 			break;
 		stop = min(stop, v.end);
 		/* Discarding a shared page leaves it in its file. */
-		if (a->op != UM_DISCARD || !(v.flags & UM_VMA_SHARED))
+		if (a->op != UM_DISCARD || !(v.flags & SV_VMA_SHARED))
 			err = away_add(a, start, stop);
 		start = stop;
 	}

@@ -7,17 +7,14 @@
  * first used.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/alloc.h"
 #include "base/guard.h"
 #include "base/libc.h"
+#include "base/maps.h"
 #include "iommu/pages.h"
-#include "iommu/user_memory.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -27,74 +24,17 @@
 #define TOUCH_MAX (64 * 1024)
 #define POPULATE_MAX (16ull << 20)
 
-/* The host's answer to "which mapping is at, or next behind, addr" (Linux 6.11). */
-struct procmap_query {
-	u64 size, query_flags, query_addr;
-	u64 vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
-	u32 dev_major, dev_minor, vma_name_size, build_id_size;
-	u64 vma_name_addr, build_id_addr;
-};
-#define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
-int um_maps_open(void)
-{
-	return SV_FAULT(EMFILE) ? -1 : sv_libc.open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-}
-
-/* The old way: the text, up to the mapping that ends behind addr. */
-static int vma_from_text(u64 addr, struct um_vma *v)
-{
-	char line[256], perms[5];
-	int fd = um_maps_open(), ret = -EFAULT;
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-
-	if (!f) {
-		if (fd >= 0)
-			sv_libc.close(fd);
-		return -ENOMEM;
-	}
-	while (fgets(line, sizeof(line), f)) {
-		unsigned long start, end;
-
-		if (sscanf(line, "%lx-%lx %4s", &start, &end, perms) != 3 || end <= addr)
-			continue;
-		if (start <= addr) {
-			v->start = start;
-			v->end = end;
-			v->flags = (perms[0] == 'r' ? UM_VMA_R : 0) | (perms[1] == 'w' ? UM_VMA_W : 0) |
-				   (perms[3] == 's' ? UM_VMA_SHARED : 0);
-			ret = 0;
-		}
-		break;
-	}
-	fclose(f);
-	return ret;
-}
-
-/* The mapping that has addr. -EFAULT: none. */
-int um_vma_find(int fd, u64 addr, struct um_vma *v)
-{
-	struct procmap_query q = { .size = sizeof(q), .query_addr = addr };
-
-	if (!sv_libc.ioctl(fd, PROCMAP_QUERY, &q)) {
-		v->start = q.vma_start;
-		v->end = q.vma_end;
-		v->flags = (u32)q.vma_flags;
-		return 0;
-	}
-	return errno == ENOENT ? -EFAULT : vma_from_text(addr, v);
-}
-
 static int vmas_check(u64 addr, u64 len, bool writable)
 {
 	u64 end = addr + len;
-	int fd = um_maps_open(), err = 0;
-	struct um_vma v;
+	int fd = sv_maps_open(0), err = 0;
+	struct sv_vma v;
 
 	if (fd < 0)
 		return -ENOMEM;
 	while (addr < end && !err) {
-		err = um_vma_find(fd, addr, &v);
-		if (!err && !(v.flags & (writable ? UM_VMA_W : UM_VMA_R)))
+		err = sv_vma_find(fd, addr, &v);
+		if (!err && !(v.flags & (writable ? SV_VMA_W : SV_VMA_R)))
 			err = -EFAULT;
 		if (!err)
 			addr = v.end;

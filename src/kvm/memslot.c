@@ -90,8 +90,8 @@ static int access_page(struct kvm *kvm, u64 gpa, void *data, size_t n, bool writ
 	if (!host)
 		return -EFAULT;
 	if (!write)
-		return sv_copy_from_user(data, host, n);
-	if (sv_copy_to_user(host, data, n))
+		return sv_copy_guarded(data, host, n);
+	if (sv_copy_guarded(host, data, n))
 		return -EFAULT;
 	rcu_read_lock();
 	s = gfn_to_memslot(kvm, gfn);

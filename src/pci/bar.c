@@ -215,7 +215,7 @@ int pci_bar_read(struct pci_dev *pdev, unsigned bar, u64 off, void *dst, size_t 
 	if (!pci_memory_on(pdev))
 		return -EIO;
 	if (b->kind == PCI_BAR_RAM)
-		return sv_copy_from_user(dst, (u8 *)b->base + off, len) ? -EIO : 0;
+		return sv_copy_guarded(dst, (u8 *)b->base + off, len) ? -EIO : 0;
 	while (len) {
 		unsigned size = access_size(off, len);
 
@@ -244,7 +244,7 @@ int pci_bar_write(struct pci_dev *pdev, unsigned bar, u64 off, const void *src, 
 	if (!pci_memory_on(pdev))
 		return -EIO;
 	if (b->kind == PCI_BAR_RAM)
-		return sv_copy_to_user((u8 *)b->base + off, src, len) ? -EIO : 0;
+		return sv_copy_guarded((u8 *)b->base + off, src, len) ? -EIO : 0;
 	while (len) {
 		unsigned size = access_size(off, len);
 		u64 val = 0;

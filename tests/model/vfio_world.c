@@ -51,17 +51,16 @@ void *sv_realloc_array(void *p, size_t n, size_t size) { return sv_realloc(p, n 
 void sv_guard_push(struct sv_guard *g) { }
 void sv_guard_leave(struct sv_guard *g) { }
 
-int sv_copy_from_user(void *dst, const void *src, size_t n)
+__thread const struct sv_user_ops *sv_user_foreign;
+
+int sv_copy_guarded(void *dst, const void *src, size_t n)
 {
 	memmove(dst, src, n);
 	return 0;
 }
 
-int sv_copy_to_user(void *dst, const void *src, size_t n)
-{
-	memmove(dst, src, n);
-	return 0;
-}
+int sv_copy_from_user(void *dst, const void *src, size_t n) { return sv_copy_guarded(dst, src, n); }
+int sv_copy_to_user(void *dst, const void *src, size_t n) { return sv_copy_guarded(dst, src, n); }
 
 int sv_clear_user(void *dst, size_t n)
 {
