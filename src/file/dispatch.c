@@ -154,7 +154,7 @@ long sv_file_ioctl(struct sv_file *f, unsigned int cmd, unsigned long value)
 	long ret;
 
 	if (ops->bound_to_mm && sv_file_is_foreign(f))
-		return -EIO;
+		return ops->called_by_children ? sv_forked_ioctl(f, cmd, value) : -EIO;
 	if (ops->ioctl) {
 		ret = ops->ioctl(f, cmd, value);
 		if (ret != -ENOIOCTLCMD_SV)

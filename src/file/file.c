@@ -95,7 +95,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
-	sv_mutex_init(&table_lock);
+	sv_mutex_unlock(&table_lock);
 	__atomic_store_n(mm_page, 0, __ATOMIC_RELAXED);
 	mm_new();
 }
@@ -119,6 +119,11 @@ bool sv_fd_table_is_mine(void)
 {
 	mm_id();
 	return getpid() == __atomic_load_n(&table_pid, __ATOMIC_RELAXED);
+}
+
+u32 sv_mm_id(void)
+{
+	return mm_id();
 }
 
 bool sv_file_is_foreign(const struct sv_file *f)
@@ -266,24 +271,34 @@ static int backing_prepare(struct sv_file *f, size_t size)
 	return err;
 }
 
+static void file_name(struct sv_file *f, const struct sv_file_ops *ops, void *priv)
+{
+	static u64 last_id;
+
+	f->ops = ops;
+	f->priv = priv;
+	f->mm = mm_id();
+	f->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+	f->pos = 0;
+}
+
 int sv_file_create(const struct sv_file_ops *ops, void *priv, enum sv_backing backing,
 		   size_t size, int o_flags, struct sv_file **out)
 {
 	struct sv_file *f;
 	int err = sv_guard_init();
 
+	if (!err && ops->called_by_children)
+		err = sv_forked_init();
 	if (err)
 		return err;
 	f = file_alloc();
 	if (!f)
 		return -ENOMEM;
-	f->ops = ops;
-	f->priv = priv;
+	file_name(f, ops, priv);
 	f->keep = backing & SV_BACKING_KEEP;
 	f->backing = backing & ~SV_BACKING_KEEP;
 	f->own_fd = -1;
-	f->mm = mm_id();
-	f->pos = 0;
 	f->dev = 0;
 	f->ino = 0;
 	f->fd = backing_open(ops, f->backing, o_flags);
@@ -325,14 +340,11 @@ int sv_file_create_fd(const struct sv_file_ops *ops, void *priv, int fd, struct 
 	f = file_alloc();
 	if (!f)
 		return -ENOMEM;
-	f->ops = ops;
-	f->priv = priv;
+	file_name(f, ops, priv);
 	f->keep = false;
 	/* What has an inode of its own is known by it; an eventfd has none. */
 	f->backing = st.st_mode & S_IFMT ? SV_BACKING_MEMFD : SV_BACKING_EVENTFD;
 	f->own_fd = -1;
-	f->mm = mm_id();
-	f->pos = 0;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->marked = !sv_libc.fcntl(fd, F_SETSIG, SV_FD_MARK);
@@ -403,6 +415,21 @@ struct sv_file *sv_fget(int fd, const struct sv_file_ops *ops)
 		return NULL;
 	}
 	return f;
+}
+
+struct sv_file *sv_file_find(u64 id)
+{
+	struct sv_file *f, *found = NULL;
+
+	sv_mutex_lock(&table_lock);
+	list_for_each_entry(f, &all_files, link) {
+		if (f->id == id && !sv_file_is_foreign(f) && refcount_inc_not_zero(&f->refs)) {
+			found = f;
+			break;
+		}
+	}
+	sv_mutex_unlock(&table_lock);
+	return found;
 }
 
 void *sv_file_priv(const struct sv_file *f)

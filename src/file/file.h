@@ -97,6 +97,8 @@ struct sv_file_ops {
 	void (*release)(struct sv_file *f);
 	/* As kvm's: in a process forked later every ioctl and ops->mmap answer -EIO. */
 	bool bound_to_mm;
+	/* With it: there ioctls are carried out in the process that made the file (forked.h). */
+	bool called_by_children;
 	/* In a process forked later the first use opens it again (sv_fd_set_foreign_open). */
 	bool reopen_after_fork;
 };

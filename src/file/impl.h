@@ -12,6 +12,7 @@
 struct sv_file {
 	refcount_t refs;
 	u32 mm;			/* the address space it was made in */
+	u64 id;			/* no other file of that process ever has it */
 	const struct sv_file_ops *ops;
 	void *priv;
 	int fd;			/* the backing, until install publishes it; then -1 */
@@ -27,6 +28,15 @@ struct sv_file {
 
 /* Made before a fork that this process is the child of. */
 bool sv_file_is_foreign(const struct sv_file *f);
+/* The name of this address space: another one in a child. */
+u32 sv_mm_id(void);
+/* This process's file with this id, with a reference; NULL. */
+struct sv_file *sv_file_find(u64 id);
+
+/* forked.c. Before a file that children may call is shown: 0, -ENOMEM. */
+int sv_forked_init(void);
+/* An ioctl on a file of the process that this one was forked from. */
+long sv_forked_ioctl(struct sv_file *f, unsigned int cmd, unsigned long value);
 
 /* mem.c: around a mapping that may replace others. 1: sv_mem_after(ev) must follow; 0; -errno. */
 struct sv_mem_event;

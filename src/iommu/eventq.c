@@ -33,6 +33,9 @@ int iommufd_eventq_init(struct iommufd_eventq *q, struct iommufd_ctx *ictx,
 {
 	int err;
 
+	/* A forked child could do nothing with the descriptor. */
+	if (sv_user_is_foreign())
+		return -EIO;
 	q->ictx = ictx;
 	sv_mutex_init(&q->lock);
 	INIT_LIST_HEAD(&q->deliver);

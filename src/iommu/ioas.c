@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/guard.h"
 #include "base/libc.h"
+#include "file/forked.h"
 
 #define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
 
@@ -252,15 +253,18 @@ long iommufd_ioas_map_file(struct sv_file *f, struct sv_ioctl_ctx *c)
 	struct iommu_ioas_map_file *cmd = c->buf;
 	struct iommufd_ioas *ioas;
 	u64 iova = cmd->iova;
-	int err = check_map(cmd->flags, cmd->iova, cmd->length);
+	int err = check_map(cmd->flags, cmd->iova, cmd->length), fd;
 
 	if (err)
 		return err;
 	ioas = iommufd_get_ioas(ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
-	err = iopt_map_file_pages(ictx, &ioas->iopt, &iova, cmd->fd, cmd->start, cmd->length,
+	fd = sv_caller_fd(cmd->fd);
+	err = fd < 0 && sv_user_is_foreign() ? fd :
+	      iopt_map_file_pages(ictx, &ioas->iopt, &iova, fd, cmd->start, cmd->length,
 				  prot_of(cmd->flags), alloc_flag(cmd->flags));
+	sv_caller_fd_put(cmd->fd, fd);
 	iommufd_put_object(ictx, &ioas->obj);
 	cmd->iova = iova;
 	return err;
@@ -324,9 +328,9 @@ long iommufd_ioas_unmap(struct sv_file *f, struct sv_ioctl_ctx *c)
 
 /*
  * Moves the context's accounting, and where its pages come from, to the calling process: for
- * one that got the descriptor by exec. In this library a context doesn't reach another process
- * (there every ioctl is -EIO), so the caller is the one that has them already. All that
- * remains is the kernel's condition: memory that is only known by its address can't move.
+ * one that got the descriptor by exec. In this library a context stays with the process that opened
+ * it, whoever calls, so there is nothing to move. All that remains is the kernel's condition: memory
+ * that is only known by its address can't move.
  */
 static bool ioas_is_all_files(struct iommufd_ioas *ioas)
 {

@@ -415,6 +415,7 @@ static const struct sv_file_ops iommufd_file_ops = {
 	.ioctl = iommufd_ioctl,
 	.release = iommufd_release,
 	.bound_to_mm = true,
+	.called_by_children = true,
 };
 
 struct iommufd_ctx *iommufd_ctx_create(int o_flags)

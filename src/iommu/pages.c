@@ -97,17 +97,26 @@ struct iopt_pages *iopt_pages_alloc(struct iommufd_ctx *ictx, enum iopt_pages_ki
 struct iopt_pages *iopt_pages_alloc_user(struct iommufd_ctx *ictx, u64 uptr, u64 length,
 					 bool writable)
 {
+	enum iopt_pages_kind kind = sv_user_is_foreign() ? IOPT_PAGES_FOREIGN : IOPT_PAGES_USER;
 	u64 base = ALIGN_DOWN(uptr, SV_PAGE_SIZE), end;
 	struct iopt_pages *pages;
+	int err;
 
 	if (!length || length > SIZE_MAX - SV_PAGE_SIZE)
 		return ERR_PTR(-EINVAL);
 	if (__builtin_add_overflow(uptr, length, &end) || end > ~0ull - SV_PAGE_SIZE)
 		return ERR_PTR(-EOVERFLOW);
-	pages = iopt_pages_alloc(ictx, IOPT_PAGES_USER,
-				 (ALIGN_UP(end, SV_PAGE_SIZE) - base) / SV_PAGE_SIZE, writable);
-	if (!IS_ERR(pages))
-		pages->base = base;
+	pages = iopt_pages_alloc(ictx, kind, (ALIGN_UP(end, SV_PAGE_SIZE) - base) / SV_PAGE_SIZE,
+				 writable);
+	if (IS_ERR(pages))
+		return pages;
+	pages->base = base;
+	err = kind == IOPT_PAGES_FOREIGN ? iopt_foreign_init(pages, base) : 0;
+	if (err) {
+		sv_mutex_destroy(&pages->lock);
+		sv_free(pages);
+		return ERR_PTR(err);
+	}
 	return pages;
 }
 
@@ -120,6 +129,9 @@ static void pages_release(struct kref *kref)
 	switch (pages->kind) {
 	case IOPT_PAGES_USER:
 		WARN_ON(!interval_tree_empty(&pages->moved));
+		break;
+	case IOPT_PAGES_FOREIGN:
+		iopt_foreign_release(pages);
 		break;
 	case IOPT_PAGES_FILE:
 		sv_libc.syscall(SYS_munmap, pages->map, pages->map_len);
@@ -177,6 +189,8 @@ static int check_hole(struct iopt_pages *pages, u64 first, u64 last)
 
 	if (pages->kind == IOPT_PAGES_DMABUF)
 		return 0;
+	if (pages->kind == IOPT_PAGES_FOREIGN)
+		return iopt_foreign_pin(pages, first, last);
 	if (pages->kind == IOPT_PAGES_USER && !interval_tree_empty(&pages->moved)) {
 		err = um_moved_cut(pages, first, last);
 		if (err)
@@ -202,6 +216,18 @@ static void moved_unpin(struct iopt_pages *pages, u64 first, u64 last)
 	}
 }
 
+/* A child's pages that have been mapped for a pin that then failed. */
+static void foreign_unpin_holes(struct iopt_pages *pages, u64 first, u64 last)
+{
+	u64 to;
+
+	for (; iopt_pages_next_hole(pages, &first, last, &to); first = to + 1) {
+		iopt_foreign_unpin(pages, first, to);
+		if (to == last)
+			break;
+	}
+}
+
 int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last)
 {
 	u64 cur = first, to, n = 0;
@@ -210,7 +236,7 @@ int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last)
 	while (iopt_pages_next_hole(pages, &cur, last, &to)) {
 		err = check_hole(pages, cur, to);
 		if (err)
-			return err;
+			goto undo;
 		n += to - cur + 1;
 		cur = to + 1;
 	}
@@ -219,7 +245,7 @@ int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last)
 	if (pages->kind != IOPT_PAGES_DMABUF) {
 		err = account_add(pages, n);
 		if (err)
-			return err;
+			goto undo;
 	}
 	if (pages->kind == IOPT_PAGES_USER && !pages->npinned) {
 		pages->um.pages = pages;
@@ -227,6 +253,10 @@ int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last)
 	}
 	pages->npinned += n;
 	return 0;
+undo:
+	if (pages->kind == IOPT_PAGES_FOREIGN && cur > first)
+		foreign_unpin_holes(pages, first, cur - 1);
+	return err;
 }
 
 void iopt_pages_unpin(struct iopt_pages *pages, u64 first, u64 last)
@@ -236,6 +266,8 @@ void iopt_pages_unpin(struct iopt_pages *pages, u64 first, u64 last)
 	while (iopt_pages_next_hole(pages, &cur, last, &to)) {
 		if (pages->kind == IOPT_PAGES_USER && !interval_tree_empty(&pages->moved))
 			moved_unpin(pages, cur, to);
+		else if (pages->kind == IOPT_PAGES_FOREIGN)
+			iopt_foreign_unpin(pages, cur, to);
 		n += to - cur + 1;
 		cur = to + 1;
 	}
@@ -269,23 +301,53 @@ u64 iopt_pages_addr(struct iopt_pages *pages, u64 off, u64 len, u64 *linear)
 	return m->addr + off - n->start * SV_PAGE_SIZE;
 }
 
+/* A child's memory from off on that nothing has pinned: lent for as long as the copy takes. */
+static int rw_unpinned_foreign(struct iopt_pages *pages, u64 off, void *data, u64 length, bool write)
+{
+	u64 first = off / SV_PAGE_SIZE, last = (off + length - 1) / SV_PAGE_SIZE;
+	void *at = (void *)(pages->base + off);
+	int err = iopt_foreign_pin(pages, first, last);
+
+	if (err)
+		return err;
+	err = write ? sv_copy_guarded(at, data, length) : sv_copy_guarded(data, at, length);
+	iopt_foreign_unpin(pages, first, last);
+	return err;
+}
+
+/* Where byte off is for a copy, pinned or not, and how many from there on are linear. */
+static u64 rw_addr(struct iopt_pages *pages, u64 off, u64 len, u64 *linear, bool *pinned)
+{
+	bool ask = pages->kind == IOPT_PAGES_FOREIGN ||
+		   (pages->kind == IOPT_PAGES_USER && !interval_tree_empty(&pages->moved));
+	u64 last, addr;
+
+	*pinned = !ask || covered(pages, off / SV_PAGE_SIZE, &last);
+	if (!*pinned) {
+		/* What was moved and isn't pinned any more is where the caller's pointer says. */
+		*linear = min(len, SV_PAGE_SIZE - off % SV_PAGE_SIZE);
+		return pages->base + off;
+	}
+	addr = iopt_pages_addr(pages, off, len, linear);
+	if (ask)
+		*linear = min(*linear, (last + 1) * SV_PAGE_SIZE - off);
+	return addr;
+}
+
 int iopt_pages_rw(struct iopt_pages *pages, u64 start_byte, void *data, u64 length, bool write)
 {
+	bool pinned;
 	int err = 0;
 
 	sv_mutex_lock(&pages->lock);
 	while (length && !err) {
-		u64 linear, last, addr, i = start_byte / SV_PAGE_SIZE;
+		u64 linear, addr = rw_addr(pages, start_byte, length, &linear, &pinned);
 
-		addr = iopt_pages_addr(pages, start_byte, length, &linear);
-		/* What was moved and isn't pinned any more is where the caller's pointer says. */
-		if (pages->kind == IOPT_PAGES_USER && !interval_tree_empty(&pages->moved) &&
-		    !covered(pages, i, &last)) {
-			linear = min(length, SV_PAGE_SIZE - start_byte % SV_PAGE_SIZE);
-			addr = pages->base + start_byte;
-		}
-		err = write ? sv_copy_to_user((void *)addr, data, linear) :
-			      sv_copy_from_user(data, (void *)addr, linear);
+		if (pages->kind == IOPT_PAGES_FOREIGN && !pinned)
+			err = rw_unpinned_foreign(pages, start_byte, data, linear, write);
+		else
+			err = write ? sv_copy_guarded((void *)addr, data, linear) :
+				      sv_copy_guarded(data, (void *)addr, linear);
 		start_byte += linear;
 		data = (char *)data + linear;
 		length -= linear;

@@ -19,6 +19,7 @@
 
 struct dma_buf_attachment;
 struct iopt_pages;
+struct sv_lender;
 
 /* A range of the program's addresses whose pages first_index... of pages are pinned there. */
 struct um_range {
@@ -45,6 +46,7 @@ struct um_moved {
 
 enum iopt_pages_kind {
 	IOPT_PAGES_USER,
+	IOPT_PAGES_FOREIGN,		/* a forked child's memory */
 	IOPT_PAGES_FILE,
 	IOPT_PAGES_DMABUF,
 };
@@ -71,6 +73,12 @@ struct iopt_pages {
 		struct {			/* USER */
 			struct interval_tree moved;	/* changed under lock and user memory (either side) */
 			struct um_range um;	/* listed while npinned > 0 */
+		};
+		struct {			/* FOREIGN: pinned pages are mapped in map */
+			struct sv_lender *lender;
+			u64 foreign_uptr;	/* page 0, there */
+			void *foreign_map;
+			u64 foreign_len;
 		};
 		struct {			/* FILE: our mapping */
 			void *map;
@@ -210,6 +218,15 @@ void um_moved_free(struct um_moved *m);
  * -ENOMEM.
  */
 int um_moved_cut(struct iopt_pages *pages, u64 first, u64 last);
+
+/*
+ * foreign_pages.c, for a call of a forked child: pages are allocated, and become its memory from
+ * uptr (page-aligned) on. 0, -EIO, -ENOMEM. pin: -EFAULT. The pages' lock held.
+ */
+int iopt_foreign_init(struct iopt_pages *pages, u64 uptr);
+void iopt_foreign_release(struct iopt_pages *pages);
+int iopt_foreign_pin(struct iopt_pages *pages, u64 first, u64 last);
+void iopt_foreign_unpin(struct iopt_pages *pages, u64 first, u64 last);
 
 /* map_file.c, dmabuf.c. ERR_PTR. *start_byte: where start lies in the pages. */
 struct iopt_pages *iopt_pages_alloc_file(struct iommufd_ctx *ictx, int fd, u64 start, u64 length,

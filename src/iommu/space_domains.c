@@ -313,6 +313,25 @@ static void set_bits(u8 *bitmap, u64 first, u64 last)
 	}
 }
 
+/* In another process, a piece at a time. */
+static int set_bits_foreign(u8 *bitmap, u64 first, u64 last)
+{
+	u64 end, from, n;
+	u8 bytes[512];
+
+	for (; first <= last; first = end + 1) {
+		from = first / 8;
+		end = min(last, (from + sizeof(bytes)) * 8 - 1);
+		n = end / 8 - from + 1;
+		if (sv_copy_from_user(bytes, bitmap + from, n))
+			return -EFAULT;
+		set_bits(bytes, first - from * 8, end - from * 8);
+		if (sv_copy_to_user(bitmap + from, bytes, n))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 static void dirty_report(void *arg, u64 iova, u64 len)
 {
 	struct dirty_out *out = arg;
@@ -320,6 +339,11 @@ static void dirty_report(void *arg, u64 iova, u64 len)
 	u64 last = (iova + len - 1 - out->iova) / out->page_size;
 	struct sv_guard g;
 
+	if (sv_user_is_foreign()) {
+		if (set_bits_foreign(out->bitmap, first, last))
+			out->err = -EFAULT;
+		return;
+	}
 	if (!out->bitmap || sv_guard_enter(&g)) {
 		out->err = -EFAULT;
 		return;

@@ -6,6 +6,7 @@
 #define TESTS_ABI_IOMMU_H
 
 #include "abi.h"
+#include "forked.h"
 
 #include "softvirt/uapi/iommufd.h"
 
@@ -16,8 +17,10 @@
 
 static inline int iommu_open(void)
 {
-	int fd = softvirt_open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	int fd = forked_open();
 
+	if (fd < 0)
+		fd = softvirt_open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	return fd;
 }

@@ -23,6 +23,8 @@
 
 #include "base/alloc.h"
 #include "mock.h"
+#define FORKED_INIT() mock_iommufd_init()
+#include "forked.h"
 #include "softvirt/softvirt.h"
 
 #define NO_ID 0x7000u
@@ -39,10 +41,11 @@
 
 static inline int iommu_open(void)
 {
-	int fd;
+	int fd = forked_open();
 
 	mock_iommufd_init();
-	fd = softvirt_open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		fd = softvirt_open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	return fd;
 }

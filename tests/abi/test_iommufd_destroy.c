@@ -145,7 +145,7 @@ static void test_close_with_everything(void **state)
 	munmap(p, 16 * SV_PAGE_SIZE);
 }
 
-/* A copy of the descriptor in a child is not the parent's context. */
+/* A copy of the descriptor in a child is the parent's context. */
 static void test_fork(void **state)
 {
 	int fd = iommu_open(), status;
@@ -153,13 +153,13 @@ static void test_fork(void **state)
 
 	if (!pid) {
 		struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
-		int ret = softvirt_ioctl(fd, IOMMU_IOAS_ALLOC, &cmd);
 
-		_exit(ret == -1 && errno == EIO ? 0 : 1);
+		_exit(softvirt_ioctl(fd, IOMMU_IOAS_ALLOC, &cmd) || cmd.out_ioas_id != 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(ioas_alloc(fd), 1);
+	assert_int_equal(ioas_alloc(fd), 2);
+	assert_return_code(destroy(fd, 1), errno);
 	iommu_close(fd);
 }
 

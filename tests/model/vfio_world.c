@@ -22,6 +22,7 @@
 #include "base/trap_region.h"
 #include "explore.h"
 #include "file/file.h"
+#include "file/forked.h"
 #include "iommu/page_table.h"
 #include "pci/impl.h"
 #include "softvirt/dma-buf.h"
@@ -108,6 +109,13 @@ void sv_file_put(struct sv_file *f)
 
 void *sv_file_priv(const struct sv_file *f) { return f->priv; }
 const struct sv_file_ops *sv_file_get_ops(const struct sv_file *f) { return f->ops; }
+/* Nobody forks. */
+int sv_caller_fd(int fd) { return fd; }
+void sv_caller_fd_put(int caller_fd, int fd) { }
+struct sv_lender *sv_caller_lender(void) { return ERR_PTR(-EIO); }
+void sv_lender_put(struct sv_lender *l) { }
+int sv_lender_map(struct sv_lender *l, u64 addr, u64 len, bool writable, void *at) { return -EFAULT; }
+
 int sv_file_install(struct sv_file *f) { return -EMFILE; }
 int sv_file_backing_fd(const struct sv_file *f) { return -1; }
 int sv_file_number(const struct sv_file *f) { return -1; }
