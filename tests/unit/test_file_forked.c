@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/alloc.h"
 #include "base/err.h"
 #include "base/guard.h"
 #include "file/forked_impl.h"
@@ -30,6 +31,7 @@ struct string { const char *s; u64 room; };
 #define CMD_CLEAR _IOWR('t', 7, struct string)
 #define CMD_WAIT _IO('t', 8)		/* for a byte through gate, then reads the caller's memory; says so in back */
 #define CMD_RESTART _IO('t', 9)
+#define CMD_ARM _IO('t', 10)		/* the value-th fallible step of the line's thread fails; was one armed, did it? */
 
 static struct sv_lender *lender;
 static u8 *lent;
@@ -137,6 +139,14 @@ static long restart(struct sv_file *f, struct sv_ioctl_ctx *c)
 	return -ERESTARTSYS_SV;
 }
 
+static long arm(struct sv_file *f, struct sv_ioctl_ctx *c)
+{
+	long fired = sv_fault_fired();
+
+	sv_fault_inject((unsigned)c->value);
+	return fired;
+}
+
 static void release(struct sv_file *f)
 {
 	__atomic_fetch_add(&releases, 1, __ATOMIC_RELEASE);
@@ -152,6 +162,7 @@ static const struct sv_ioctl ioctls[] = {
 	SV_IOCTL_ENTRY(SV_IOCTL_EXACT, CMD_CLEAR, clear),
 	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, CMD_WAIT, wait_then_read),
 	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, CMD_RESTART, restart),
+	SV_IOCTL_ENTRY(SV_IOCTL_VALUE, CMD_ARM, arm),
 };
 
 static const struct sv_file_ops ops = {
@@ -429,6 +440,56 @@ static void lent_memory_outlives_the_child(void **state)
 	/* What the child would have had to lend now is gone with it. */
 	assert_int_equal(sv_lender_map(lender, (u64)lent, PAGE, true, lent), -EFAULT);
 	sv_mutex_unlock(&lent_lock);
+}
+
+static unsigned the_step;
+
+/* The first call of a child whose nth step fails is EIO, and after it all is well. Status 255: none has failed. */
+static void first_call(void)
+{
+	struct sized s = { .size = 16 };
+	bool fired;
+	int ret;
+
+	sv_fault_inject(the_step);
+	ret = softvirt_ioctl(fd, CMD_EXACT, &s);
+	fired = sv_fault_fired();
+	sv_fault_inject(0);
+	CHECK(ret == 7 || (ret == -1 && errno == EIO && fired));
+	CHECK(softvirt_ioctl(fd, CMD_EXACT, &s) == 7);
+	if (!fired)
+		_exit(255);
+}
+
+/* The same in the owner's thread, which has the child's only line. */
+static void owner_s_steps(void)
+{
+	u8 *p = memory(2 * PAGE);
+	struct lend l = { .addr = p, .len = 2 * PAGE, .writable = 1 };
+	unsigned failed = 0;
+	long ret, fired = 1;
+
+	for (int n = 1; fired; n++) {
+		CHECK(softvirt_ioctl(fd, CMD_ARM, n) >= 0);
+		ret = softvirt_ioctl(fd, CMD_LEND, &l);
+		CHECK(!ret || errno == EIO || errno == EFAULT || errno == ENOMEM);
+		failed += ret < 0;
+		fired = softvirt_ioctl(fd, CMD_ARM, 0);
+		CHECK(fired >= 0 && n < 100);
+		check_lent(p, 2 * PAGE);
+	}
+	CHECK(failed);
+}
+
+static void a_step_that_fails_is_an_error_and_no_more(void **state)
+{
+	int status = 0;
+
+	for (the_step = 1; status != 255; the_step++) {
+		status = unit_in_child(first_call);
+		assert_true(!status || (status == 255 && the_step > 2));
+	}
+	assert_int_equal(unit_in_child(owner_s_steps), 0);
 }
 
 #define COUNTERS 4
@@ -874,6 +935,7 @@ int main(void)
 		TEST(memory_is_lent_without_privileges),
 		TEST(memory_that_is_not_there_is_efault),
 		TEST(lent_memory_outlives_the_child),
+		TEST(a_step_that_fails_is_an_error_and_no_more),
 		TEST(no_write_is_lost_while_memory_becomes_shared),
 		TEST(threads_of_several_children_call_at_once),
 		TEST(grandchildren_reach_both),
