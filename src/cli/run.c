@@ -57,7 +57,8 @@ static void print_help(void)
 	       "        an emulated PCI function bound to vfio-pci, with its files in /sys:\n"
 	       "  ioat  Intel I/OAT DMA engine (8086:2021); version=3.2|3.3|3.4, die-on=N: halts there\n"
 	       "  ram   a BAR of memory; size=BYTES (a power of two up to 64G, default 16M)\n"
-	       "  rnic  a small RDMA device that imports dma-bufs; late-unmap=MS, never-unmap, die-on=N\n");
+	       "  rnic  a small RDMA device that imports dma-bufs; late-unmap=MS, never-unmap, die-on=N,\n"
+	       "        pasid=off, pri=off\n");
 }
 
 /* Checks one --device and adds it to the list that the program gets. False: said why. */

@@ -13,6 +13,10 @@
  * A file descriptor in an entry names a dma-buf of this process: where a driver in the kernel would
  * look it up for the program.
  *
+ * A region over memory by IOVA is one of the function's own address space or of a PASID's. What a
+ * work queue entry finds unmapped there is a page request (PRI), answered by whoever holds the
+ * address space's fault queue; without one it is an error.
+ *
  * Flaky on request: late-unmap=MS, never-unmap, die-on=N (at its N-th entry the device stops
  * answering everybody, until a reset).
  *
@@ -40,6 +44,7 @@ struct rnic {
 	struct rnic_mr_table mrs;
 	char *bounce;
 	u64 die_on;			/* constant */
+	bool pasid, pri;		/* the same */
 
 	struct sv_mutex m;
 	struct sv_cond work, idle;
@@ -213,14 +218,25 @@ static void rnic_late(void *arg)
 	sv_mutex_unlock(&d->m);
 }
 
+/*
+ * Until the entry under way has ended, which doesn't wait for an answer to a page request any more: who
+ * is here may be who answers. m held.
+ */
+static void wait_idle(struct rnic *d)
+{
+	iommu_dma_page_requests(&d->pdev->iommu, false);
+	while (d->busy)
+		sv_cond_wait(&d->idle, &d->m);
+	iommu_dma_page_requests(&d->pdev->iommu, true);
+}
+
 /* The state after power-on. No lock held: deregistering takes reservation locks. */
 static void device_reset(struct rnic *d)
 {
 	sv_mutex_lock(&d->m);
 	d->generation++;
 	d->status = d->ctrl = 0;
-	while (d->busy)
-		sv_cond_wait(&d->idle, &d->m);
+	wait_idle(d);
 	d->sq_base = d->cq_base = 0;
 	d->sq_log2 = d->cq_log2 = 0;
 	d->sq_head = d->sq_tail = d->cq_head = d->cq_tail = 0;
@@ -341,8 +357,8 @@ static int rnic_bar_write(struct pci_dev *pdev, unsigned bar, u64 off, unsigned 
 	if (size == 8)
 		reg_write(d, off + 4, (u32)(val >> 32));
 	/* Switched off: the entry under way is finished when the write returns. */
-	while (off == RNIC_REG_CTRL && !d->ctrl && d->busy)
-		sv_cond_wait(&d->idle, &d->m);
+	if (off == RNIC_REG_CTRL && !d->ctrl)
+		wait_idle(d);
 	sv_mutex_unlock(&d->m);
 	return 0;
 }
@@ -399,7 +415,10 @@ static const struct pci_dev_config rnic_config = {
 
 static bool parse(struct rnic *d, struct device_args *args)
 {
-	return device_option_number(args, "late-unmap", 1, 3600000, &d->mrs.flaky.late_unmap_ms) &&
+	d->pasid = d->pri = true;
+	return device_option_bool(args, "pasid", &d->pasid) &&
+	       device_option_bool(args, "pri", &d->pri) &&
+	       device_option_number(args, "late-unmap", 1, 3600000, &d->mrs.flaky.late_unmap_ms) &&
 	       device_option_bool(args, "never-unmap", &d->mrs.flaky.never_unmap) &&
 	       device_option_number(args, "die-on", 1, ~0ull, &d->die_on);
 }
@@ -407,6 +426,7 @@ static bool parse(struct rnic *d, struct device_args *args)
 static struct pci_dev *rnic_create(struct device_args *args)
 {
 	struct rnic *d = sv_zalloc(sizeof(*d));
+	struct pci_dev_config config = rnic_config;
 	struct pci_dev *pdev;
 	int err = -ENOMEM;
 
@@ -416,8 +436,10 @@ static struct pci_dev *rnic_create(struct device_args *args)
 		rnic_free(d);
 		return ERR_PTR(-EINVAL);
 	}
+	config.pasid = d->pasid;
+	config.pri = d->pri;
 	d->bounce = sv_alloc(RNIC_PIECE);
-	pdev = d->bounce ? pci_dev_create(&rnic_config, &rnic_ops, d) : ERR_PTR(-ENOMEM);
+	pdev = d->bounce ? pci_dev_create(&config, &rnic_ops, d) : ERR_PTR(-ENOMEM);
 	if (IS_ERR(pdev)) {
 		rnic_free(d);
 		goto no_memory;
@@ -445,6 +467,6 @@ no_memory:
 
 const struct device_type device_rnic = {
 	.name = "rnic",
-	.help = "late-unmap=MS, never-unmap, die-on=N",
+	.help = "pasid=off, pri=off, late-unmap=MS, never-unmap, die-on=N",
 	.create = rnic_create,
 };

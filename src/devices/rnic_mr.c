@@ -185,6 +185,10 @@ static struct rnic_mr *mr_create(struct rnic_mr_table *t, const struct rnic_wqe 
 	if (!wqe->length || wqe->addr + wqe->length - 1 < wqe->addr ||
 	    (wqe->op == RNIC_OP_REG_DMABUF && wqe->kind > RNIC_MR_PINNED))
 		return NULL;
+	if (wqe->op == RNIC_OP_REG_USER && wqe->kind && wqe->kind >= t->iommu->max_pasids) {
+		*status = RNIC_NOT_SUPPORTED;
+		return NULL;
+	}
 	*status = RNIC_NO_MEMORY;
 	mr = sv_zalloc(sizeof(*mr));
 	if (!mr)
@@ -196,6 +200,7 @@ static struct rnic_mr *mr_create(struct rnic_mr_table *t, const struct rnic_wqe 
 	mr->refs = 1;
 	sv_mutex_init(&mr->m);
 	mr->kind = RNIC_MR_USER;
+	mr->pasid = wqe->op == RNIC_OP_REG_USER ? wqe->kind : IOMMU_NO_PASID;
 	if (wqe->op == RNIC_OP_REG_DMABUF) {
 		mr->kind = wqe->kind;
 		mr->offset = wqe->offset;
@@ -389,8 +394,8 @@ static int piece(struct rnic_mr *mr, u64 addr, void *buf, u32 *len, bool write)
 	char *p;
 
 	if (mr->kind == RNIC_MR_USER) {
-		int err = write ? iommu_dma_write(iommu, IOMMU_NO_PASID, addr, buf, *len, NULL) :
-				  iommu_dma_read(iommu, IOMMU_NO_PASID, buf, addr, *len, NULL);
+		int err = write ? iommu_dma_write(iommu, mr->pasid, addr, buf, *len, NULL) :
+				  iommu_dma_read(iommu, mr->pasid, buf, addr, *len, NULL);
 
 		return err ? RNIC_DMA_FAULT : RNIC_OK;
 	}
@@ -417,10 +422,11 @@ int rnic_mr_copy(struct rnic_mr *dst, u64 dst_addr, struct rnic_mr *src, u64 src
 	int status = RNIC_OK;
 
 	*moved = 0;
-	if (src->kind == RNIC_MR_USER && dst->kind == RNIC_MR_USER && src->table == dst->table) {
+	if (src->kind == RNIC_MR_USER && dst->kind == RNIC_MR_USER && src->table == dst->table &&
+	    src->pasid == dst->pasid) {
 		struct iommu_dma_fault f = { 0 };
 
-		if (iommu_dma_copy(src->table->iommu, IOMMU_NO_PASID, dst_addr, src_addr, len, &f)) {
+		if (iommu_dma_copy(src->table->iommu, src->pasid, dst_addr, src_addr, len, &f)) {
 			*fault = f.iova;
 			return RNIC_DMA_FAULT;
 		}

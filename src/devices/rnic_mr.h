@@ -45,6 +45,7 @@ struct rnic_mr {
 	u32 key, access;
 	enum rnic_mr_kind kind;
 	u64 addr, length;		/* as work requests say it */
+	u32 pasid;			/* RNIC_MR_USER: whose addresses these are */
 	u32 refs;			/* table->lock */
 
 	/* Over a dma-buf. */

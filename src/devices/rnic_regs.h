@@ -37,7 +37,7 @@ enum rnic_reg {
 
 enum rnic_op {
 	RNIC_OP_NOP,
-	RNIC_OP_REG_USER,	/* addr, length (IOVA), access -> value: key */
+	RNIC_OP_REG_USER,	/* addr, length (IOVA), access, kind: a PASID or 0 -> value: key */
 	RNIC_OP_REG_DMABUF,	/* addr (what offset is called in work requests), fd, offset, length, kind, access */
 	RNIC_OP_DEREG,		/* lkey */
 	RNIC_OP_WRITE,		/* lkey, addr, len -> dest, rkey, raddr */
@@ -81,7 +81,7 @@ enum rnic_status {
 	RNIC_DMA_FAULT,		/* addr: where */
 	RNIC_NO_MEMORY,		/* no room for one more region, or no memory */
 	RNIC_BAD_FD,		/* fd is no dma-buf, or the range is not in it */
-	RNIC_NOT_SUPPORTED,	/* the exporter wants no importer of this kind */
+	RNIC_NOT_SUPPORTED,	/* the exporter wants no importer of this kind; this function has no PASIDs */
 };
 
 struct rnic_cqe {

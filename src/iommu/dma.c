@@ -341,7 +341,7 @@ static struct soft_fault *fault_begin(struct dma *d, const struct stop *s, struc
 	struct soft_fault *f;
 
 	if (!d->dev->pri || !__atomic_load_n(&rq->iopf_enabled, __ATOMIC_RELAXED) || !att ||
-	    !att->dom->d.iopf_handler)
+	    !rq->enabled || !att->dom->d.iopf_handler)
 		return NULL;
 	f = sv_zalloc(sizeof(*f));
 	if (!f)
@@ -356,6 +356,11 @@ static struct soft_fault *fault_begin(struct dma *d, const struct stop *s, struc
 	f->group.perm = s->fault.write ? IOMMU_PGFAULT_PERM_WRITE : IOMMU_PGFAULT_PERM_READ;
 	INIT_LIST_HEAD(&f->group.node);
 	sv_mutex_lock(&rq->pri_lock);
+	if (rq->pri_off) {
+		sv_mutex_unlock(&rq->pri_lock);
+		sv_free(f);
+		return NULL;
+	}
 	f->group.grpid = rq->pri_next++;
 	list_add_tail(&f->waiting, &rq->pri_waiting);
 	att->handlers++;
@@ -504,6 +509,17 @@ void iommu_dma_enable(struct iommu_dev *dev, bool on)
 	sv_mutex_lock(&rq->dma_lock);
 	rq->enabled = on;
 	sv_mutex_unlock(&rq->dma_lock);
+	if (!on)
+		soft_faults_cancel(rq, NULL);
+}
+
+void iommu_dma_page_requests(struct iommu_dev *dev, bool on)
+{
+	struct soft_requester *rq = dev->iommu_priv;
+
+	sv_mutex_lock(&rq->pri_lock);
+	rq->pri_off += on ? -1u : 1u;
+	sv_mutex_unlock(&rq->pri_lock);
 	if (!on)
 		soft_faults_cancel(rq, NULL);
 }

@@ -276,6 +276,11 @@ int iommu_dma_fill(struct iommu_dev *dev, u32 pasid, u64 iova, u64 pattern, size
  * way.
  */
 void iommu_dma_enable(struct iommu_dev *dev, bool on);
+/*
+ * While off (it nests) nothing that is missing is asked for: it is a fault, also to DMA that waits for
+ * an answer already. For a device that stops or is reset, which must not depend on who answers.
+ */
+void iommu_dma_page_requests(struct iommu_dev *dev, bool on);
 
 /*
  * Who wants to know what a requester writes (VFIO's DMA logging): written is called after each

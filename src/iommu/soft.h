@@ -63,6 +63,7 @@ struct soft_requester {
 	struct sv_cond pri_answer;
 	struct list_head pri_waiting;	/* struct soft_fault */
 	u32 pri_next;
+	u32 pri_off;			/* iommu_dma_page_requests(): how often it is off */
 	u32 iopf_enabled;
 };
 

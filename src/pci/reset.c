@@ -57,7 +57,10 @@ void pci_reset_locked(struct pci_dev *pdev, enum pci_reset_kind kind)
 	sv_trace("pci.reset", "%s: %s", pdev->name, kind == PCI_RESET_FLR ? "function" :
 		 kind == PCI_RESET_HOT ? "hot" : "power");
 	pci_memory_off_locked(pdev);
+	/* The device stops without waiting for an answer to a page request. */
+	iommu_dma_page_requests(&pdev->iommu, false);
 	pdev->ops->reset(pdev, kind);
+	iommu_dma_page_requests(&pdev->iommu, true);
 	sv_mutex_lock(&pdev->lock);
 	memcpy(config, pdev->config, sizeof(config));
 	memcpy(table, pdev->msix_table, sizeof(table));
