@@ -10,20 +10,17 @@
  *
  * Registers are read and written in the signal's context, so that a refused instruction has changed
  * none. A string instruction does one element for each fault and leaves rip where it is until rcx
- * is 0, as an interrupted one does. Read-modify-write is atomic among trapped accesses (rmw_lock),
- * LOCK or not.
+ * is 0, as an interrupted one does. Read-modify-write is atomic among trapped accesses
+ * (sv_trap_rmw_lock), LOCK or not.
  *
  * Intel SDM vol. 1 3.4.3 (flags), 13.4 (the XSAVE area, standard format: what the kernel puts in a
  * signal frame), vol. 2.
  */
 #include <Zydis/Zydis.h>
 #include <cpuid.h>
-#include <errno.h>
 #include <string.h>
 #include <ucontext.h>
 
-#include "base/guard.h"
-#include "base/sync.h"
 #include "base/trap_insn.h"
 #include "base/trap_region.h"
 
@@ -47,8 +44,6 @@ struct insn {
 	ZydisDecodedInstruction i;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
-
-static struct sv_mutex rmw_lock = SV_MUTEX_INIT;
 
 bool sv_trap_can_emulate(void)
 {
@@ -126,21 +121,6 @@ static bool effective_address(struct insn *in, const ZydisDecodedOperand *op, u6
 	return true;
 }
 
-/* A region's bytes, or else the program's memory. */
-static bool load(u64 addr, void *dst, size_t len)
-{
-	int err = sv_trap_region_read((void *)(uintptr_t)addr, dst, len);
-
-	return err == -ENOENT ? !sv_copy_guarded(dst, (void *)(uintptr_t)addr, len) : !err;
-}
-
-static bool store(u64 addr, const void *src, size_t len)
-{
-	int err = sv_trap_region_write((void *)(uintptr_t)addr, src, len);
-
-	return err == -ENOENT ? !sv_copy_guarded((void *)(uintptr_t)addr, src, len) : !err;
-}
-
 /* A general operand's value: register, immediate, or memory at addr. */
 static bool operand_read(struct insn *in, const ZydisDecodedOperand *op, u64 *v)
 {
@@ -158,7 +138,8 @@ static bool operand_read(struct insn *in, const ZydisDecodedOperand *op, u64 *v)
 		*v = op->imm.value.u;
 		return true;
 	case ZYDIS_OPERAND_TYPE_MEMORY:
-		return size && size <= 8 && effective_address(in, op, &addr) && load(addr, v, size);
+		return size && size <= 8 && effective_address(in, op, &addr) &&
+		       sv_trap_load(addr, v, size);
 	default:
 		return false;
 	}
@@ -177,7 +158,7 @@ static bool operand_write(struct insn *in, const ZydisDecodedOperand *op, u64 v)
 		return true;
 	case ZYDIS_OPERAND_TYPE_MEMORY:
 		return size && size <= 8 && effective_address(in, op, &addr) &&
-		       store(addr, &v, size);
+		       sv_trap_store(addr, &v, size);
 	default:
 		return false;
 	}
@@ -298,12 +279,12 @@ static bool do_arithmetic(struct insn *in)
 
 	if (!size || size > 8)
 		return false;
-	sv_mutex_lock(&rmw_lock);
+	sv_mutex_lock(&sv_trap_rmw_lock);
 	ok = operand_read(in, &in->op[0], &a) &&
 	     (in->i.operand_count_visible < 2 || operand_read(in, &in->op[1], &b)) &&
 	     arithmetic(in, a, b, size, &r, &writes) &&
 	     (!writes || operand_write(in, &in->op[0], r));
-	sv_mutex_unlock(&rmw_lock);
+	sv_mutex_unlock(&sv_trap_rmw_lock);
 	if (!ok)
 		in->g[REG_EFL] = flags;
 	return ok;
@@ -320,13 +301,13 @@ static bool do_bit_test(struct insn *in)
 		return false;
 	n = in->op[1].imm.value.u % (size * 8);
 	bit = 1ull << n;
-	sv_mutex_lock(&rmw_lock);
+	sv_mutex_lock(&sv_trap_rmw_lock);
 	ok = operand_read(in, &in->op[0], &a);
 	r = in->i.mnemonic == ZYDIS_MNEMONIC_BTS ? a | bit :
 	    in->i.mnemonic == ZYDIS_MNEMONIC_BTR ? a & ~bit : a ^ bit;
 	if (ok && in->i.mnemonic != ZYDIS_MNEMONIC_BT)
 		ok = operand_write(in, &in->op[0], r);
-	sv_mutex_unlock(&rmw_lock);
+	sv_mutex_unlock(&sv_trap_rmw_lock);
 	if (ok)
 		set_flags(in, FLAG_CF, a & bit ? FLAG_CF : 0);
 	return ok;
@@ -338,7 +319,7 @@ static bool do_exchange(struct insn *in)
 	u64 a, b, sum;
 	bool ok;
 
-	sv_mutex_lock(&rmw_lock);
+	sv_mutex_lock(&sv_trap_rmw_lock);
 	ok = operand_read(in, &in->op[0], &a) && operand_read(in, &in->op[1], &b);
 	if (ok && in->i.mnemonic == ZYDIS_MNEMONIC_XADD) {
 		sum = a + b;
@@ -353,7 +334,7 @@ static bool do_exchange(struct insn *in)
 		ok = mem1 ? operand_write(in, &in->op[1], a) && operand_write(in, &in->op[0], b) :
 			    operand_write(in, &in->op[0], b) && operand_write(in, &in->op[1], a);
 	}
-	sv_mutex_unlock(&rmw_lock);
+	sv_mutex_unlock(&sv_trap_rmw_lock);
 	return ok;
 }
 
@@ -366,10 +347,10 @@ static bool do_cmpxchg(struct insn *in)
 	if (!size || size > 8)
 		return false;
 	acc = (u64)in->g[REG_RAX] & mask_of(size);
-	sv_mutex_lock(&rmw_lock);
+	sv_mutex_lock(&sv_trap_rmw_lock);
 	ok = operand_read(in, &in->op[0], &old) && operand_read(in, &in->op[1], &val) &&
 	     operand_write(in, &in->op[0], old == acc ? val : old);
-	sv_mutex_unlock(&rmw_lock);
+	sv_mutex_unlock(&sv_trap_rmw_lock);
 	if (!ok)
 		return false;
 	if (old != acc)
@@ -411,7 +392,7 @@ static bool do_string(struct insn *in)
 		return true;
 	}
 	if (movs || lods) {
-		if (!load((u64)in->g[REG_RSI], &v, size))
+		if (!sv_trap_load((u64)in->g[REG_RSI], &v, size))
 			return false;
 	} else {
 		v = (u64)in->g[REG_RAX];
@@ -419,7 +400,7 @@ static bool do_string(struct insn *in)
 	if (lods)
 		reg_write(in, size == 8 ? ZYDIS_REGISTER_RAX : size == 4 ? ZYDIS_REGISTER_EAX :
 			  size == 2 ? ZYDIS_REGISTER_AX : ZYDIS_REGISTER_AL, size, v);
-	else if (!store((u64)in->g[REG_RDI], &v, size))
+	else if (!sv_trap_store((u64)in->g[REG_RDI], &v, size))
 		return false;
 	if (movs || lods)
 		in->g[REG_RSI] += step;
@@ -584,11 +565,11 @@ static bool do_vector_move(struct insn *in)
 		return false;
 	if (greg(in, reg->reg.value))	/* movnti */
 		return mem == &in->op[0] && operand_read(in, reg, (u64 *)(void *)buf) &&
-		       store(addr, buf, len);
+		       sv_trap_store(addr, buf, len);
 	if (mem == &in->op[0])
 		return vector_read(in, reg->reg.value, buf, len) &&
-		       store(addr, buf, len);
-	if (!load(addr, buf, len))
+		       sv_trap_store(addr, buf, len);
+	if (!sv_trap_load(addr, buf, len))
 		return false;
 	/* Loads of part of a register clear the rest of its 128 bits. */
 	return vector_write(in, reg->reg.value, buf, len < 16 ? 16 : len, !legacy);
@@ -664,20 +645,6 @@ static bool carry_out(struct insn *in, bool *advanced)
 	}
 }
 
-/* The instruction's bytes; fewer than 15 where the next page can't be read. */
-static size_t fetch(u64 rip, u8 *buf, size_t room)
-{
-	size_t here = SV_PAGE_SIZE - rip % SV_PAGE_SIZE;
-
-	if (here > room)
-		here = room;
-	if (sv_copy_guarded(buf, (void *)(uintptr_t)rip, here))
-		return 0;
-	if (here < room && !sv_copy_guarded(buf + here, (void *)(uintptr_t)(rip + here), room - here))
-		here = room;
-	return here;
-}
-
 bool sv_trap_emulate(void *ucontext)
 {
 	ucontext_t *uc = ucontext;
@@ -687,7 +654,7 @@ bool sv_trap_emulate(void *ucontext)
 	bool advanced;
 	size_t len;
 
-	len = fetch((u64)in.g[REG_RIP], code, sizeof(code));
+	len = sv_trap_fetch((u64)in.g[REG_RIP], code, sizeof(code));
 	if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
 					   ZYDIS_STACK_WIDTH_64)) ||
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, len, &in.i, in.op)) ||

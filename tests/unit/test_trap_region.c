@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trap regions: the CPU itself is the oracle. Each instruction runs on memory and on a region
- * whose ops are that same memory, from equal registers, flags and bytes, many random times;
- * registers, flags and bytes must be equal after it.
+ * Trap regions: the CPU itself is the oracle. Each instruction runs on memory and, at the same
+ * address, on a region whose ops are a copy of that memory, from equal registers, flags and bytes,
+ * many random times; registers, flags and bytes must be equal after it.
+ *
+ * Built for this machine with cmocka, and for riscv64 and arm64 as a static program for QEMU's user
+ * mode, whose CPU is the oracle then.
  */
 #include "unit.h"
 
@@ -15,6 +18,7 @@
 static u8 model[SIZE];
 static volatile unsigned nr_reads, nr_writes;
 static u8 *window;
+static u32 *slot;		/* the page before it, which can be written and executed */
 static struct sv_trap_region *region;
 
 static int model_read(void *priv, u64 off, unsigned size, u64 *val)
@@ -38,111 +42,19 @@ static const struct sv_trap_ops model_ops = { model_read, model_write };
 static int setup(void **state)
 {
 	assert_int_equal(sv_guard_init(), 0);
-	window = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(window, MAP_FAILED);
+	slot = mmap(NULL, 4096 + SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(slot, MAP_FAILED);
+	window = (u8 *)slot + 4096;
+	assert_int_equal(mprotect(window, SIZE, PROT_NONE), 0);
 	return sv_trap_region_add(window, SIZE, &model_ops, NULL, &region);
 }
 
 static int teardown(void **state)
 {
 	sv_trap_region_remove(region);
-	return munmap(window, SIZE);
+	return munmap(slot, 4096 + SIZE);
 }
-
-#ifdef __x86_64__
-struct regs {
-	u64 rax, rbx, rcx, rdx, rsi, flags;
-	u8 vec[2][32] __attribute__((aligned(32)));
-};
-
-#define ARITH_FLAGS 0x8d5ul
-
-/*
- * Clear of the red zone; loads the registers, runs the text with the memory at rdi, stores the
- * registers.
- */
-#define INSN(n, text, undefined, avx) \
-static void __attribute__((noinline)) run_##n(struct regs *r, void *mem) \
-{ \
-	register struct regs *p asm("r12") = r; \
-	register void *m asm("rdi") = mem; \
-	asm volatile("lea -128(%%rsp), %%rsp\n pushfq\n pop %%rax\n and $~0x8d5, %%rax\n mov 40(%%r12), %%rdx\n" \
-		     "and $0x8d5, %%rdx\n or %%rdx, %%rax\n push %%rax\n" \
-		     LOAD_##avx \
-		     "mov 0(%%r12), %%rax\n mov 8(%%r12), %%rbx\n mov 16(%%r12), %%rcx\n" \
-		     "mov 24(%%r12), %%rdx\n mov 32(%%r12), %%rsi\n" \
-		     "popfq\n" text "\n" \
-		     "pushfq\n mov %%rax, 0(%%r12)\n mov %%rbx, 8(%%r12)\n" \
-		     "mov %%rcx, 16(%%r12)\n mov %%rdx, 24(%%r12)\n mov %%rsi, 32(%%r12)\n" \
-		     "pop %%rax\n mov %%rax, 40(%%r12)\n" \
-		     STORE_##avx "lea 128(%%rsp), %%rsp\n" \
-		     : "+r"(m) : "r"(p) : "rax", "rbx", "rcx", "rdx", "rsi", "cc", "memory", \
-		       "xmm0", "xmm1"); \
-	r->rsi -= (u64)(uintptr_t)mem; \
-	r->flags &= ARITH_FLAGS & ~(undefined); \
-}
-#define LOAD_0 "movups 64(%%r12), %%xmm0\n movups 96(%%r12), %%xmm1\n"
-#define STORE_0 "movups %%xmm0, 64(%%r12)\n movups %%xmm1, 96(%%r12)\n"
-#define LOAD_1 "vmovups 64(%%r12), %%ymm0\n vmovups 96(%%r12), %%ymm1\n"
-#define STORE_1 "vmovups %%ymm0, 64(%%r12)\n vmovups %%ymm1, 96(%%r12)\n vzeroupper\n"
-
-_Static_assert(__builtin_offsetof(struct regs, vec) == 64, "the asm knows");
-
-#define INSNS(X) \
-	X(0, "mov (%%rdi), %%rax", 0, 0) X(1, "mov (%%rdi), %%eax", 0, 0) \
-	X(2, "mov (%%rdi), %%ax", 0, 0) X(3, "mov (%%rdi), %%al", 0, 0) \
-	X(4, "mov (%%rdi), %%ah", 0, 0) X(5, "mov %%rax, 8(%%rdi)", 0, 0) \
-	X(6, "mov %%ebx, 4(%%rdi)", 0, 0) X(7, "mov %%cx, 2(%%rdi)", 0, 0) \
-	X(8, "mov %%bh, 1(%%rdi)", 0, 0) X(9, "movl $0x12345678, (%%rdi)", 0, 0) \
-	X(10, "movq $-5, (%%rdi)", 0, 0) X(11, "movb $7, 3(%%rdi)", 0, 0) \
-	X(12, "movzbl (%%rdi), %%eax", 0, 0) X(13, "movzwl 2(%%rdi), %%ebx", 0, 0) \
-	X(14, "movsbq (%%rdi), %%rcx", 0, 0) X(15, "movslq 4(%%rdi), %%rdx", 0, 0) \
-	X(16, "movsbw (%%rdi), %%ax", 0, 0) X(17, "orl $0x80, (%%rdi)", 16, 0) \
-	X(18, "andq %%rax, (%%rdi)", 16, 0) X(19, "xorb %%cl, 5(%%rdi)", 16, 0) \
-	X(20, "addl %%eax, (%%rdi)", 0, 0) X(21, "subw %%bx, (%%rdi)", 0, 0) \
-	X(22, "adcq %%rdx, (%%rdi)", 0, 0) X(23, "sbbl $3, (%%rdi)", 0, 0) \
-	X(24, "cmpl $0, (%%rdi)", 0, 0) X(25, "cmp (%%rdi), %%rax", 0, 0) \
-	X(26, "testb $1, (%%rdi)", 16, 0) X(27, "test %%ecx, (%%rdi)", 16, 0) \
-	X(28, "incl (%%rdi)", 0, 0) X(29, "decq (%%rdi)", 0, 0) X(30, "negl (%%rdi)", 0, 0) \
-	X(31, "notw (%%rdi)", 0, 0) X(32, "btsl $5, (%%rdi)", 0x894, 0) \
-	X(33, "btrq $33, (%%rdi)", 0x894, 0) X(34, "btcl $31, (%%rdi)", 0x894, 0) \
-	X(35, "btw $9, (%%rdi)", 0x894, 0) X(36, "xchg %%eax, (%%rdi)", 0, 0) \
-	X(37, "lock xaddq %%rbx, (%%rdi)", 0, 0) X(38, "lock cmpxchgl %%ecx, (%%rdi)", 0, 0) \
-	X(39, "mov (%%rdi), %%rax\n lock cmpxchgq %%rcx, (%%rdi)", 0, 0) \
-	X(40, "lea (%%rdi), %%rsi\n lodsl", 0, 0) \
-	X(41, "lea (%%rdi), %%rsi\n lea 64(%%rdi), %%rdi\n mov $5, %%ecx\n rep movsq", 0, 0) \
-	X(42, "mov $7, %%ecx\n rep stosb\n lea (%%rdi), %%rsi", 0, 0) \
-	X(43, "movsq (%%rsi), %%es:(%%rdi)\n lea (%%rdi), %%rsi", 0, 9) \
-	X(44, "movups (%%rdi), %%xmm0", 0, 0) X(45, "movaps 16(%%rdi), %%xmm1", 0, 0) \
-	X(46, "movdqu %%xmm1, 3(%%rdi)", 0, 0) X(47, "movq (%%rdi), %%xmm0", 0, 0) \
-	X(48, "movd (%%rdi), %%xmm1", 0, 0) X(49, "movq %%xmm0, 8(%%rdi)", 0, 0) \
-	X(50, "movss (%%rdi), %%xmm0", 0, 0) X(51, "movsd %%xmm1, (%%rdi)", 0, 0) \
-	X(52, "movntdq %%xmm0, 32(%%rdi)", 0, 0) X(53, "movnti %%rax, (%%rdi)", 0, 0) \
-	X(54, "movbe (%%rdi), %%rax", 0, 0) X(55, "movbe %%ecx, (%%rdi)", 0, 0) \
-	X(56, "or 8(%%rdi), %%rbx", 16, 0) X(57, "add (%%rdi), %%cl", 0, 0) \
-	X(58, "mov $16, %%ecx\n mov -128(%%rdi,%%rcx,8), %%rdx", 0, 0) \
-	X(59, "lea 512(%%rdi), %%rsi\n std\n mov $3, %%ecx\n lea 64(%%rdi), %%rdi\n rep movsb\n cld", 0, 0) \
-	X(60, "xor %%ecx, %%ecx\n rep stosq\n lea (%%rdi), %%rsi", 0, 0)
-#define INSNS_AVX(X) \
-	X(100, "vmovdqu (%%rdi), %%ymm0", 0, 1) X(101, "vmovdqu %%ymm1, 1(%%rdi)", 0, 1) \
-	X(102, "vmovups (%%rdi), %%xmm0", 0, 1) X(103, "vmovq 8(%%rdi), %%xmm1", 0, 1) \
-	X(104, "vmovntdq %%ymm0, 64(%%rdi)", 0, 1) X(105, "vmovd %%xmm1, 4(%%rdi)", 0, 1)
-
-/* 43 reads through rsi, which the harness sets to the same place. */
-#define LOAD_9 LOAD_0
-#define STORE_9 STORE_0
-#pragma GCC diagnostic ignored "-Wunused-function"
-INSNS(INSN)
-INSNS_AVX(INSN)
-
-struct insn_case {
-	const char *text;
-	void (*run)(struct regs *r, void *mem);
-	bool rsi_is_mem;
-};
-#define CASE(n, text, undefined, avx) { text, run_##n, (avx) == 9 },
-static const struct insn_case cases[] = { INSNS(CASE) };
-static const struct insn_case cases_avx[] = { INSNS_AVX(CASE) };
 
 static u64 seed = 1;
 
@@ -152,50 +64,214 @@ static u64 rnd(void)
 	return (seed >> 33) * 0x9e3779b97f4a7c15ull ^ seed;
 }
 
-static void try_case(const struct insn_case *c, size_t off)
-{
-	static u8 memory[SIZE] __attribute__((aligned(4096)));
-	struct regs a, b;
+/*
+ * Each architecture's instructions: struct regs, regs_set() (any, and the addresses), insn_run(),
+ * cases[], NR_CASES, PLACE_ALIGN. HAVE_SAMES: instructions that its CPU may not have.
+ * HAVE_SWEEP: random words.
+ */
+#if defined(__x86_64__)
+#include "trap_insns_x86.h"
+#elif defined(__riscv)
+#include "trap_insns_riscv64.h"
+#elif defined(__aarch64__)
+#include "trap_insns_arm64.h"
+#else
+#error "list this host's loads and stores"
+#endif
 
+static u8 initial[SIZE];
+
+static void bytes_set(void)
+{
 	for (size_t i = 0; i < SIZE; i += 8) {
 		u64 v = rnd();
 
-		memcpy(memory + i, &v, 8);
+		memcpy(initial + i, &v, 8);
 	}
-	memcpy(model, memory, SIZE);
-	for (size_t i = 0; i < sizeof(a); i += 8) {
-		u64 v = rnd();
+}
 
-		memcpy((u8 *)&a + i, &v, 8);
-	}
+/* The window as memory with the initial bytes; then as registers with them, and what memory had. */
+static void window_is_memory(void)
+{
+	assert_int_equal(mprotect(window, SIZE, PROT_READ | PROT_WRITE), 0);
+	memcpy(window, initial, SIZE);
+}
+
+static void window_is_region(u8 *was)
+{
+	memcpy(was, window, SIZE);
+	memcpy(model, initial, SIZE);
+	assert_int_equal(mprotect(window, SIZE, PROT_NONE), 0);
+}
+
+static void expect_equal(const char *what, size_t off, const struct regs *a, const struct regs *b,
+			 const u8 *memory)
+{
+	if (!memcmp(a, b, sizeof(*a)) && !memcmp(memory, model, SIZE))
+		return;
+	for (size_t i = 0; i < sizeof(*a) / 8; i++)
+		if (((const u64 *)a)[i] != ((const u64 *)b)[i])
+			print_message("# register %zu: %llx on memory, %llx on a region\n", i,
+				      ((const unsigned long long *)a)[i],
+				      ((const unsigned long long *)b)[i]);
+	for (size_t i = 0; i < SIZE; i++)
+		if (memory[i] != model[i])
+			print_message("# byte %zu: %02x on memory, %02x on a region\n", i, memory[i],
+				      model[i]);
+	fail_msg("%s at %zu", what, off);
+}
+
+/* Often around the boundary of the two pages. */
+static size_t random_place(void)
+{
+	return rnd() % 2 ? 4096 - 64 + PLACE_ALIGN * (rnd() % (128 / PLACE_ALIGN)) :
+			   1024 + 64 * (rnd() % 32);
+}
+
+/* False: this CPU doesn't have it. */
+static bool try_case(const struct insn_case *c, size_t off)
+{
+	static u8 memory[SIZE];
+	struct regs a, b;
+	int signo;
+
+	bytes_set();
+	regs_set(&a, window + off);
 	b = a;
-	if (c->rsi_is_mem) {
-		a.rsi = (uintptr_t)(memory + off + 256);
-		b.rsi = (uintptr_t)(window + off + 256);
-	} else {
-		a.rsi = (u64)(uintptr_t)(memory + off) + 77;
-		b.rsi = (u64)(uintptr_t)(window + off) + 77;
-	}
-	c->run(&a, memory + off);
-	c->run(&b, window + off);
-	if (memcmp(&a, &b, sizeof(a)) || memcmp(memory, model, SIZE))
-		fail_msg("%s at %zu: rax %lx %lx rbx %lx %lx rcx %lx %lx rdx %lx %lx rsi %lx %lx flags %lx %lx vec %d mem %d",
-			 c->text, off, a.rax, b.rax, a.rbx, b.rbx, a.rcx, b.rcx, a.rdx, b.rdx,
-			 a.rsi, b.rsi, a.flags, b.flags, memcmp(a.vec, b.vec, sizeof(a.vec)),
-			 memcmp(memory, model, SIZE));
+	window_is_memory();
+	signo = insn_run(c, &a, window + off);
+	window_is_region(memory);
+	if (signo == SIGILL)
+		return false;
+	if (signo)
+		fail_msg("%s at %zu: signal %d on memory", c->text, off, signo);
+	signo = insn_run(c, &b, window + off);
+	if (signo)
+		fail_msg("%s at %zu: signal %d on a region", c->text, off, signo);
+	expect_equal(c->text, off, &a, &b, memory);
+	return true;
 }
 
 static void test_instructions_as_on_memory(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		for (unsigned n = 0; n < 40; n++)
-			try_case(&cases[i], 1024 + 64 * (rnd() % 32));
-	if (!__builtin_cpu_supports("avx2"))
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(cases_avx); i++)
-		for (unsigned n = 0; n < 40; n++)
-			try_case(&cases_avx[i], 1024 + 64 * (rnd() % 32));
+	unsigned unknown = 0;
+
+	for (size_t i = 0; i < NR_CASES; i++) {
+		bool known = true;
+
+		for (unsigned n = 0; n < 40 && known; n++)
+			known = try_case(&cases[i], random_place());
+		if (!known)
+			print_message("# %s: not of this CPU\n", cases[i].text);
+		unknown += !known;
+	}
+	print_message("# %zu instructions, %u of them not of this CPU\n", NR_CASES, unknown);
+#ifdef EVERY_INSN
+	assert_int_equal(unknown, 0);
+#endif
 }
+
+#ifdef HAVE_SAMES
+/* What the CPU may not have: the decoder by a call, against base instructions on memory. */
+static void test_instructions_that_the_cpu_need_not_have(void **state)
+{
+	static u8 memory[SIZE];
+
+	for (const struct insn_same *s = __start_insn_sames; s < __stop_insn_sames; s++)
+		for (unsigned n = 0; n < 40; n++) {
+			size_t off = random_place();
+			struct regs a, b;
+
+			bytes_set();
+			regs_set(&a, window + off);
+			window_is_memory();
+			same_set(&a, window + off);
+			b = a;
+			assert_int_equal(run_code(s->oracle, &a, false), 0);
+			window_is_region(memory);
+			assert_int_equal(run_code(s->emulated, &b, true), 0);
+			expect_equal(s->text, off, &a, &b, memory);
+		}
+}
+#endif
+
+#ifdef HAVE_SWEEP
+/*
+ * Random words of the encoding space of loads and stores. The CPU says where a word's address is:
+ * where it faults with a base that points to nothing; from there the base is moved to the window.
+ * On the region it must then do what it does on memory, or be refused with no register changed,
+ * and then be one of the words that the decoder says it refuses.
+ */
+static struct { unsigned same, refused, illegal, faults; } sweep;
+
+static void sweep_compare(u32 w, const struct regs *start)
+{
+	static u8 memory[SIZE];
+	struct regs a = *start, b = *start;
+	int on_memory, on_region;
+	char text[16];
+
+	snprintf(text, sizeof(text), "word %08x", w);
+	bytes_set();
+	window_is_memory();
+	on_memory = run_code(slot, &a, false);
+	window_is_region(memory);
+	on_region = run_code(slot, &b, false);
+	if (on_memory) {
+		if (!on_region || (on_memory == SIGILL) != (on_region == SIGILL))
+			fail_msg("%s: signal %d, %d", text, on_memory, on_region);
+		sweep.faults++;
+	} else if (!on_region) {
+		expect_equal(text, 0, &a, &b, memory);
+		sweep.same++;
+	} else {
+		if (on_region != SIGBUS || !sweep_may_refuse(w, start) ||
+		    memcmp(&b, start, sizeof(b)))
+			fail_msg("%s: runs on memory, signal %d on a region", text, on_region);
+		sweep.refused++;
+	}
+}
+
+static void test_random_words_as_on_memory(void **state)
+{
+	size_t room = 64 << 20;
+	u8 *nothing = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	assert_ptr_not_equal(nothing, MAP_FAILED);
+	for (unsigned n = 0; n < SWEEP_WORDS; n++) {
+		unsigned base, align;
+		u32 w = sweep_word(&base, &align);
+		struct regs start, r;
+		u64 target;
+		int signo;
+
+		if (!sweep_can_run(w, base))
+			continue;
+		slot[0] = w;
+		slot[1] = BREAK_WORD;
+		__builtin___clear_cache((char *)slot, (char *)(slot + 2));
+		regs_set(&start, nothing + room / 2);
+		sweep_prepare(w, &start);
+		*base_reg(&start, base) = (uintptr_t)nothing + room / 2;
+		r = start;
+		signo = run_code(slot, &r, false);
+		if (signo == SIGILL) {
+			sweep.illegal++;
+			continue;
+		}
+		target = (uintptr_t)window + random_place() + rnd() % 16;
+		if (signo)
+			target -= run.fault - *base_reg(&start, base);
+		*base_reg(&start, base) = ALIGN_DOWN(target, align);
+		sweep_compare(w, &start);
+	}
+	print_message("# of %u words %u did as on memory, %u were refused, %u are none, "
+		      "%u faults\n", SWEEP_WORDS, sweep.same, sweep.refused, sweep.illegal, sweep.faults);
+	assert_in_range(sweep.same, SWEEP_WORDS / 3, SWEEP_WORDS);
+	assert_true(sweep.faults < SWEEP_WORDS / 20);
+	munmap(nothing, room);
+}
+#endif
 
 static void test_memcpy_of_the_c_library(void **state)
 {
@@ -224,7 +300,6 @@ static void test_one_access_is_one_op(void **state)
 	assert_in_range(nr_reads, 2, 2);
 	assert_int_equal(nr_writes, 2);
 }
-#endif
 
 static sigjmp_buf jump;
 static siginfo_t seen;
@@ -382,11 +457,15 @@ static void test_region_comes_and_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#ifdef __x86_64__
 		cmocka_unit_test(test_instructions_as_on_memory),
+#ifdef HAVE_SAMES
+		cmocka_unit_test(test_instructions_that_the_cpu_need_not_have),
+#endif
+#ifdef HAVE_SWEEP
+		cmocka_unit_test(test_random_words_as_on_memory),
+#endif
 		cmocka_unit_test(test_memcpy_of_the_c_library),
 		cmocka_unit_test(test_one_access_is_one_op),
-#endif
 		cmocka_unit_test(test_nobody_answers_is_sigbus),
 		cmocka_unit_test(test_default_action_kills_with_sigbus),
 		cmocka_unit_test(test_overlap_is_refused),
