@@ -75,6 +75,8 @@ bench: all
 conformance: all
 	@scripts/setup conformance
 	@$(MAKE) --no-print-directory CROSS=riscv64 all
+	@$(MAKE) --no-print-directory CROSS=arm64 all
+	@tests/hosts/run $(O)
 	@tests/conformance/run --build $(O)/build-riscv64
 
 fuzz: $(O)/build-fuzz/build.ninja
