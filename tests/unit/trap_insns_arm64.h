@@ -159,6 +159,7 @@ INSN("casp w6, w7, w8, w9, [x1]")
 INSN("ldp w6, w7, [x1]; casp w6, w7, w8, w9, [x1]")
 INSN("ldp x6, x7, [x1]; caspal x6, x7, x8, x9, [x1]")
 INSN("ldr x6, [x1]; casp x6, x7, x8, x9, [x1]")
+INSN("ldr x7, [x1, 8]; casp x6, x7, x8, x9, [x1]")
 INSN("ldp x30, x6, [x1]; mov x6, x30; casp x30, xzr, x8, x9, [sp]")
 /*
  * A block of zeroes (alone: QEMU 7.2 says of a fault in it that it was the first instruction of
