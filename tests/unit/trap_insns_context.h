@@ -82,15 +82,12 @@ static int run_code(const void *code, struct regs *r, bool emulate)
 	struct sigaction act = { .sa_sigaction = on_run_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	struct sigaction old_segv, old_bus;
 	static char stack[1 << 18];
-	static bool ready;
 	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
 
-	if (!ready) {
-		assert_int_equal(sigaltstack(&ss, NULL), 0);
-		assert_int_equal(sigaction(SIGTRAP, &act, NULL), 0);
-		assert_int_equal(sigaction(SIGILL, &act, NULL), 0);
-		ready = true;
-	}
+	/* Each time: cmocka puts its own SIGILL handler there before each test. */
+	assert_int_equal(sigaltstack(&ss, NULL), 0);
+	assert_int_equal(sigaction(SIGTRAP, &act, NULL), 0);
+	assert_int_equal(sigaction(SIGILL, &act, NULL), 0);
 	sv_guard_sigaction(SIGSEGV, &act, &old_segv);
 	sv_guard_sigaction(SIGBUS, &act, &old_bus);
 	run.code = code;

@@ -48,6 +48,8 @@ static void regs_set(struct regs *r, u8 *mem)
 	r->x[2] = r->x[8] = r->x[11] = (uintptr_t)mem;
 }
 
+asm(".option arch, +zfh");
+
 /* Every width, every sign, both ends of an offset, x0, sp, an address in its own way. */
 INSN("lb a0, (a1)") INSN("lbu a0, 3(a1)") INSN("lh a0, 2(a1)") INSN("lhu a2, -2(a1)")
 INSN("lw t0, 4(a1)") INSN("lwu t6, 5(a1)") INSN("ld ra, 8(a1)") INSN("ld a1, -8(a1)")
