@@ -55,6 +55,8 @@ struct rnic {
 	u64 sq_base, cq_base;
 	u32 sq_log2, cq_log2;
 	u32 sq_head, sq_tail, cq_head, cq_tail;
+	/* 1 while an entry is worked on: its completion may be seen before both ends have moved. */
+	u32 in_flight;
 	u64 total;
 	u64 next_poll;			/* the thread's */
 };
@@ -145,6 +147,7 @@ static void step(struct rnic *d)
 
 	dies = d->die_on && ++d->total == d->die_on;
 	d->busy = true;
+	d->in_flight = 1;
 	sv_mutex_unlock(&d->m);
 	if (dies)
 		WRITE_ONCE(d->mrs.dead, true);
@@ -159,6 +162,7 @@ static void step(struct rnic *d)
 	}
 	sv_mutex_lock(&d->m);
 	d->busy = false;
+	d->in_flight = 0;
 	sv_cond_broadcast(&d->idle);
 	if (generation != d->generation)
 		return;
@@ -293,11 +297,11 @@ static void reg_write(struct rnic *d, u64 off, u32 v)
 		break;
 	case RNIC_REG_SQ_TAIL:
 		/* More than the ring holds would be entries never written. */
-		if (v - d->sq_head <= 1u << d->sq_log2)
+		if (v - d->sq_head <= (1u << d->sq_log2) + d->in_flight)
 			d->sq_tail = v;
 		break;
 	case RNIC_REG_CQ_HEAD:
-		if (d->cq_tail - v <= 1u << d->cq_log2)
+		if (d->cq_tail + d->in_flight - v <= (1u << d->cq_log2) + d->in_flight)
 			d->cq_head = v;
 		break;
 	case RNIC_REG_SQ_BASE: case RNIC_REG_SQ_BASE + 4:

@@ -61,6 +61,8 @@ static bool poll_cq(struct nic *n, struct rnic_cqe *c)
 	*c = *at;
 	n->head++;
 	env_write(&n->e, RNIC_REG_CQ_HEAD, 4, n->head);
+	/* Not ignored, although the device may not have got beyond writing the entry. */
+	assert_int_equal(env_read(&n->e, RNIC_REG_CQ_HEAD, 4), n->head);
 	return true;
 }
 
