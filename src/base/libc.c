@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct sv_libc sv_libc = {
@@ -16,4 +17,5 @@ struct sv_libc sv_libc = {
 	.syscall = syscall,
 	.sigaction = sigaction,
 	.fallocate = fallocate,
+	.fstat = fstat,
 };

@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <sys/types.h>
 
+struct stat;
+
 struct sv_libc {
 	int (*open)(const char *path, int flags, ...);
 	int (*close)(int fd);
@@ -21,6 +23,7 @@ struct sv_libc {
 	long (*syscall)(long nr, ...);
 	int (*sigaction)(int sig, const struct sigaction *act, struct sigaction *old);
 	int (*fallocate)(int fd, int mode, off_t off, off_t len);
+	int (*fstat)(int fd, struct stat *st);
 };
 extern struct sv_libc sv_libc;
 

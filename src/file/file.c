@@ -255,7 +255,7 @@ static int backing_prepare(struct sv_file *f, size_t size)
 		if (SV_FAULT(EINVAL) ||
 		    sv_libc.fcntl(f->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 			return -errno;
-		if (SV_FAULT(ENOMEM) || fstat(f->fd, &st))
+		if (SV_FAULT(ENOMEM) || sv_libc.fstat(f->fd, &st))
 			return -errno;
 		f->dev = st.st_dev;
 		f->ino = st.st_ino;
@@ -280,6 +280,7 @@ static void file_name(struct sv_file *f, const struct sv_file_ops *ops, void *pr
 	f->mm = mm_id();
 	f->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 	f->pos = 0;
+	f->rdev = 0;
 }
 
 int sv_file_create(const struct sv_file_ops *ops, void *priv, enum sv_backing backing,
@@ -332,7 +333,7 @@ int sv_file_create_fd(const struct sv_file_ops *ops, void *priv, int fd, struct 
 
 	if (err)
 		return err;
-	if (SV_FAULT(ENOMEM) || fstat(fd, &st))
+	if (SV_FAULT(ENOMEM) || sv_libc.fstat(fd, &st))
 		return -errno;
 	err = table_reserve(fd);
 	if (err)
@@ -437,6 +438,16 @@ void *sv_file_priv(const struct sv_file *f)
 	return f->priv;
 }
 
+void sv_file_set_rdev(struct sv_file *f, dev_t rdev)
+{
+	__atomic_store_n(&f->rdev, rdev, __ATOMIC_RELAXED);
+}
+
+dev_t sv_file_rdev(const struct sv_file *f)
+{
+	return __atomic_load_n(&f->rdev, __ATOMIC_RELAXED);
+}
+
 int sv_file_backing_fd(const struct sv_file *f)
 {
 	return f->own_fd >= 0 ? f->own_fd : f->fd;
@@ -484,7 +495,7 @@ bool sv_fd_is(int fd, const struct sv_file *f)
 	struct stat st;
 
 	if (f->backing == SV_BACKING_MEMFD)
-		return !fstat(fd, &st) && st.st_dev == f->dev && st.st_ino == f->ino;
+		return !sv_libc.fstat(fd, &st) && st.st_dev == f->dev && st.st_ino == f->ino;
 	if (!f->marked)
 		return sv_libc.fcntl(fd, F_GETFD) >= 0;
 	return sv_libc.fcntl(fd, F_GETSIG) == SV_FD_MARK;
@@ -541,7 +552,7 @@ struct sv_file *sv_fd_adopt(int fd)
 	int saved = errno;
 
 	/* Nearly every stranger ends here, after one cheap call. */
-	if (sv_libc.fcntl(fd, F_GETSIG) != SV_FD_MARK || fstat(fd, &st))
+	if (sv_libc.fcntl(fd, F_GETSIG) != SV_FD_MARK || sv_libc.fstat(fd, &st))
 		goto out;
 	id = st.st_mode & S_IFMT ? -1 : eventfd_id(fd);
 	sv_mutex_lock(&table_lock);

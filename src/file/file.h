@@ -152,6 +152,12 @@ int sv_file_backing_fd(const struct sv_file *f);
 /* The number that install will publish, also with SV_BACKING_KEEP; -1 once it has. */
 int sv_file_number(const struct sv_file *f);
 const struct sv_file_ops *sv_file_get_ops(const struct sv_file *f);
+/*
+ * The number of the device node that it was opened by, which fstat tells of; 0: none, and fstat shows
+ * the backing.
+ */
+void sv_file_set_rdev(struct sv_file *f, dev_t rdev);
+dev_t sv_file_rdev(const struct sv_file *f);
 
 /* What softvirt_ioctl does once it has the file: result >= 0 or -errno. */
 long sv_file_ioctl(struct sv_file *f, unsigned int cmd, unsigned long value);

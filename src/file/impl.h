@@ -22,6 +22,7 @@ struct sv_file {
 	dev_t dev;		/* a memfd's identity */
 	ino_t ino;
 	u64 pos;		/* of read and write; atomic */
+	dev_t rdev;		/* sv_file_set_rdev; atomic */
 	struct list_head link;	/* in all_files while in use */
 	struct sv_file *next_free;
 };

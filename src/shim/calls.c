@@ -56,8 +56,8 @@ void shim_init(void)
 		NAME(preadv, "preadv64"), NAME(pwritev, "pwritev64"),
 		NAME(fopen, "fopen"), NAME(sigaction, "sigaction"), NAME(signal, "signal"),
 		NAME(sigprocmask, "sigprocmask"), NAME(pthread_sigmask, "pthread_sigmask"),
-		NAME(stat, "stat"), NAME(lstat, "lstat"), NAME(fstatat, "fstatat"),
-		NAME(statx, "statx"), NAME(xstat, "__xstat"), NAME(lxstat, "__lxstat"),
+		NAME(stat, "stat"), NAME(lstat, "lstat"), NAME(fstat, "fstat"), NAME(fstatat, "fstatat"),
+		NAME(statx, "statx"), NAME(xstat, "__xstat"), NAME(lxstat, "__lxstat"), NAME(fxstat, "__fxstat"),
 		NAME(fxstatat, "__fxstatat"), NAME(access, "access"),
 		NAME(faccessat, "faccessat"), NAME(euidaccess, "euidaccess"),
 		NAME(opendir, "opendir"), NAME(scandirat, "scandirat"),
@@ -78,6 +78,9 @@ void shim_init(void)
 	__atomic_store_n(&sv_libc.dup, shim_real.dup, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.syscall, shim_real.syscall, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.fallocate, shim_real.fallocate, __ATOMIC_RELAXED);
+	/* A C library older than 2.33 has it inline, over __fxstat. */
+	if (shim_real.fstat)
+		__atomic_store_n(&sv_libc.fstat, shim_real.fstat, __ATOMIC_RELAXED);
 	__atomic_store_n(&sv_libc.sigaction, shim_real.sigaction, __ATOMIC_RELAXED);
 	__atomic_store_n(&shim_ready, true, __ATOMIC_RELEASE);
 }

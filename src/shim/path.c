@@ -252,11 +252,25 @@ static int open_text(const char *text, int flags)
 	return ro;
 }
 
+/* What was opened by a node's path says so when it is asked (stat.c). */
+static int open_node(const struct shim_path *p, int flags)
+{
+	dev_t rdev = p->rdev;
+	int fd = softvirt_open(p->text, flags);
+	struct sv_file *f = fd < 0 ? NULL : sv_fget(fd, NULL);
+
+	if (f) {
+		sv_file_set_rdev(f, rdev);
+		sv_file_put(f);
+	}
+	return fd;
+}
+
 int shim_open(const struct shim_path *p, int flags)
 {
 	switch (p->kind) {
 	case SHIM_NODE:
-		return softvirt_open(p->text, flags);
+		return open_node(p, flags);
 	case SHIM_PARAMETER:
 		if (flags & O_DIRECTORY) {
 			errno = ENOTDIR;

@@ -44,10 +44,12 @@ struct shim_real {
 	int (*pthread_sigmask)(int how, const sigset_t *set, sigset_t *old);
 	int (*stat)(const char *path, struct stat *st);
 	int (*lstat)(const char *path, struct stat *st);
+	int (*fstat)(int fd, struct stat *st);
 	int (*fstatat)(int dirfd, const char *path, struct stat *st, int flags);
 	int (*statx)(int dirfd, const char *path, int flags, unsigned mask, void *stx);
 	int (*xstat)(int ver, const char *path, struct stat *st);
 	int (*lxstat)(int ver, const char *path, struct stat *st);
+	int (*fxstat)(int ver, int fd, struct stat *st);
 	int (*fxstatat)(int ver, int dirfd, const char *path, struct stat *st, int flags);
 	int (*access)(const char *path, int mode);
 	int (*faccessat)(int dirfd, const char *path, int mode, int flags);

@@ -42,6 +42,33 @@ static int answer(const struct shim_path *p, struct stat *user)
 	return 0;
 }
 
+/* Was fd opened by a node's path? What is then said of it. */
+static bool fd_is_node(int fd, struct shim_path *p)
+{
+	struct sv_file *f;
+	dev_t rdev;
+
+	if (likely(!sv_fd_ours(fd)))
+		return false;
+	f = sv_fget(fd, NULL);
+	if (!f)
+		return false;
+	rdev = sv_file_rdev(f);
+	if (rdev && !sv_fd_is(fd, f))
+		rdev = 0;	/* closed behind our back: somebody else's number */
+	sv_file_put(f);
+	*p = (struct shim_path){ .kind = SHIM_NODE, .rdev = rdev };
+	return rdev;
+}
+
+/* Do flags and path mean the descriptor itself? */
+static bool means_fd(const char *path, int flags)
+{
+	char c;
+
+	return unlikely(flags & AT_EMPTY_PATH) && (!path || (!sv_copy_from_user(&c, path, 1) && !c));
+}
+
 /* Ours is the answer for a node always, for the rest when the host has nothing there. */
 #define STAT_CALL(dirfd, path, user, call) do { \
 	struct shim_path _p = shim_find(dirfd, path); \
@@ -65,8 +92,19 @@ SV_EXPORT int lstat(const char *path, struct stat *st)
 	STAT_CALL(AT_FDCWD, path, st, real()->lstat(path, st));
 }
 
+SV_EXPORT int fstat(int fd, struct stat *st)
+{
+	struct shim_path p;
+
+	if (unlikely(fd_is_node(fd, &p)))
+		return answer(&p, st);
+	return real()->fstat(fd, st);
+}
+
 SV_EXPORT int fstatat(int dirfd, const char *path, struct stat *st, int flags)
 {
+	if (means_fd(path, flags) && sv_fd_ours(dirfd))
+		return fstat(dirfd, st);
 	STAT_CALL(dirfd, path, st, real()->fstatat(dirfd, path, st, flags));
 }
 
@@ -81,6 +119,11 @@ SV_EXPORT int stat64(const char *path, struct stat64 *st)
 SV_EXPORT int lstat64(const char *path, struct stat64 *st)
 {
 	return lstat(path, (struct stat *)st);
+}
+
+SV_EXPORT int fstat64(int fd, struct stat64 *st)
+{
+	return fstat(fd, (struct stat *)st);
 }
 
 SV_EXPORT int fstatat64(int dirfd, const char *path, struct stat64 *st, int flags)
@@ -99,6 +142,15 @@ SV_EXPORT int __lxstat(int ver, const char *path, struct stat *st)
 	STAT_CALL(AT_FDCWD, path, st, real()->lxstat(ver, path, st));
 }
 
+SV_EXPORT int __fxstat(int ver, int fd, struct stat *st)
+{
+	struct shim_path p;
+
+	if (unlikely(fd_is_node(fd, &p)))
+		return answer(&p, st);
+	return real()->fxstat(ver, fd, st);
+}
+
 SV_EXPORT int __fxstatat(int ver, int dirfd, const char *path, struct stat *st, int flags)
 {
 	STAT_CALL(dirfd, path, st, real()->fxstatat(ver, dirfd, path, st, flags));
@@ -114,6 +166,11 @@ SV_EXPORT int __lxstat64(int ver, const char *path, struct stat *st)
 	return __lxstat(ver, path, st);
 }
 
+SV_EXPORT int __fxstat64(int ver, int fd, struct stat *st)
+{
+	return __fxstat(ver, fd, st);
+}
+
 SV_EXPORT int __fxstatat64(int ver, int dirfd, const char *path, struct stat *st, int flags)
 {
 	return __fxstatat(ver, dirfd, path, st, flags);
@@ -121,10 +178,12 @@ SV_EXPORT int __fxstatat64(int ver, int dirfd, const char *path, struct stat *st
 
 SV_EXPORT int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *user)
 {
-	struct shim_path p = shim_find(dirfd, path);
+	struct shim_path p = { .kind = SHIM_NOT_OURS };
 	struct statx stx = { 0 };
 	int ret;
 
+	if (!means_fd(path, flags) || !fd_is_node(dirfd, &p))
+		p = shim_find(dirfd, path);
 	shim_redirect(&p, &path);
 	if (p.kind != SHIM_NODE) {
 		ret = real()->statx(dirfd, path, flags, mask, user);

@@ -75,6 +75,26 @@ static int not_a_dot(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
+/* Whoever opens a device's node makes sure that it is the right one, before anything else. */
+static void check_open_node(const char *path, const struct stat *st)
+{
+	struct stat st2 = { 0 };
+	struct statx stx;
+	int fd = open(path, O_RDWR);
+
+	check(fd >= 0 && !fstat(fd, &st2) && S_ISCHR(st2.st_mode) && st2.st_rdev == st->st_rdev,
+	      "an open node's number");
+	memset(&st2, 0, sizeof(st2));
+	check(!fstatat(fd, "", &st2, AT_EMPTY_PATH) && st2.st_rdev == st->st_rdev,
+	      "by a path that is empty");
+	check(!statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx) && S_ISCHR(stx.stx_mode) &&
+	      makedev(stx.stx_rdev_major, stx.stx_rdev_minor) == st->st_rdev, "and by statx");
+	close(fd);
+	fd = open("/dev/null", O_RDWR);
+	check(fd >= 0 && !fstat(fd, &st2) && st2.st_rdev == makedev(1, 3), "the number's next owner's");
+	close(fd);
+}
+
 static void look_around(const char *bdf)
 {
 	char path[PATH_MAX], link[PATH_MAX], whole[PATH_MAX];
@@ -108,6 +128,8 @@ static void look_around(const char *bdf)
 		      st.st_rdev == makedev(major, minor), "and its number");
 		snprintf(path, sizeof(path), "/dev/char/%u:%u", major, minor);
 		check(!stat(path, &st2) && st2.st_rdev == st.st_rdev, "under /dev/char, too");
+		check_open_node(path, &st);
+		check_open_node("/dev/vfio/devices/vfio0", &st);
 		free(list[0]);
 		free(list);
 	}
