@@ -43,20 +43,29 @@ static __thread struct sv_trap_region *current[MAX_NESTED]
 static __thread unsigned depth __attribute__((tls_model("initial-exec")));
 static __thread unsigned long removals_seen __attribute__((tls_model("initial-exec")));
 
-/* A child of fork() finds the lock free, whatever the parent's other threads were at. */
 static void fork_prepare(void)
 {
 	sv_mutex_lock(&lock);
 }
 
-static void fork_done(void)
+static void fork_parent(void)
 {
 	sv_mutex_unlock(&lock);
 }
 
+/* A child has no regions: whatever they stand for has its threads in the parent. */
+static void fork_child(void)
+{
+	sv_mutex_unlock(&lock);
+	sv_cond_init(&idle);
+	interval_tree_init(&regions);
+	nr_regions = 0;
+	depth = 0;
+}
+
 static void __attribute__((constructor(102))) trap_region_init(void)
 {
-	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
+	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 static struct sv_trap_region *region_of(struct interval_tree_node *n)

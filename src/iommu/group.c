@@ -8,6 +8,8 @@
  */
 #include "iommu/impl.h"
 
+#include <pthread.h>
+
 #include "base/alloc.h"
 
 struct attachment {
@@ -18,6 +20,18 @@ struct attachment {
 
 static struct sv_mutex groups_lock = SV_MUTEX_INIT;
 static LIST_HEAD(groups);
+
+/* A forked child has none of the functions in them (src/pci/dev.c). */
+static void forked(void)
+{
+	sv_mutex_init(&groups_lock);
+	INIT_LIST_HEAD(&groups);
+}
+
+static void __attribute__((constructor)) group_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
 
 static struct iommu_group *group_find(u32 id)
 {

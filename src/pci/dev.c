@@ -5,7 +5,11 @@
  * Removal: the function leaves the list, so that nobody finds it any more, and says no to
  * new owners; whoever owns it is asked until it lets go; then the device model goes, and what is
  * left (config space, the BARs' address space) with the last reference.
+ *
+ * Fork: a function's threads stay in the parent, and so does the function. The child's list is
+ * empty; what it makes is its own. What it has inherited is never touched again.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,6 +23,17 @@ static LIST_HEAD(devices);	/* by address; list_lock, as every refs */
 #define REQUEST_EVERY_NS 10000000000ull
 
 static void (*removed)(struct pci_dev *pdev);	/* atomic */
+
+static void forked(void)
+{
+	sv_mutex_init(&list_lock);
+	INIT_LIST_HEAD(&devices);
+}
+
+static void __attribute__((constructor)) list_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
 
 void pci_set_removed(void (*fn)(struct pci_dev *pdev))
 {

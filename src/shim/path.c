@@ -6,10 +6,11 @@
  * last component is one of ours. Symbolic links to a node are not seen through.
  *
  * SOFTVIRT_DEVICES (softvirt run --device) names the emulated devices; they are made when a path
- * that could be theirs is used first.
+ * that could be theirs is used first, in a forked child once more: those of the parent stay there.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,6 +58,17 @@ static int make_devices(void)
 		pci_dev_put(any);
 	WRITE_ONCE(has_devices, any != NULL);
 	return 0;
+}
+
+static void forked(void)
+{
+	devices_once = (struct sv_once)SV_ONCE_INIT;
+	has_devices = false;
+}
+
+static void __attribute__((constructor)) devices_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
 }
 
 bool shim_has_devices(void)

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -350,6 +351,18 @@ static int make_tree(void)
 	}
 	umask(mask);
 	return 0;
+}
+
+/* A forked child makes its own: the parent's goes with the parent. */
+static void forked(void)
+{
+	*root = 0;
+	made = (struct sv_once)SV_ONCE_INIT;
+}
+
+static void __attribute__((constructor)) shadow_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
 }
 
 static void __attribute__((destructor)) shadow_fini(void)

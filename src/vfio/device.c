@@ -9,10 +9,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 
 static struct sv_mutex vfio_lock = SV_MUTEX_INIT;
 static LIST_HEAD(devices);
 static LIST_HEAD(devsets);
+
+/* The functions are the parent's (src/pci/dev.c), and so is all that was made of them. */
+static void forked(void)
+{
+	sv_mutex_init(&vfio_lock);
+	INIT_LIST_HEAD(&devices);
+	INIT_LIST_HEAD(&devsets);
+}
+
+static void __attribute__((constructor)) devices_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
 
 static const struct pci_owner_ops owner_ops = {
 	.msix = vfio_owner_msix,

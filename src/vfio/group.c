@@ -10,6 +10,7 @@
  * g->lock is outermost (vfio.h); the list's lock is a leaf.
  */
 #include <fcntl.h>
+#include <pthread.h>
 
 #include "base/libc.h"
 #include "vfio/vfio.h"
@@ -29,6 +30,18 @@ struct vfio_group {
 
 static struct sv_mutex groups_lock = SV_MUTEX_INIT;
 static LIST_HEAD(groups);
+
+/* Who has one open is the parent. */
+static void forked(void)
+{
+	sv_mutex_init(&groups_lock);
+	INIT_LIST_HEAD(&groups);
+}
+
+static void __attribute__((constructor)) groups_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
 
 static const struct sv_file_ops group_file_ops;
 

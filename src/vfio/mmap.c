@@ -21,6 +21,7 @@
  * last put closes the device.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -329,6 +330,15 @@ static void watch_after(struct sv_mem_event *ev)
 
 static struct sv_mem_watcher watcher = { .before = watch_before, .after = watch_after };
 
+/* The child has none of the pages. */
+static void forked(void)
+{
+	sv_mutex_init(&map_lock);
+	interval_tree_init(&maps);
+	INIT_LIST_HEAD(&pending);
+	in_event = false;
+}
+
 /*
  * First of all watchers, so that its after is called last, when nobody holds a lock that
  * closing a device needs.
@@ -336,6 +346,7 @@ static struct sv_mem_watcher watcher = { .before = watch_before, .after = watch_
 static void __attribute__((constructor(103))) watcher_init(void)
 {
 	sv_mem_watcher_register(&watcher);
+	(void)pthread_atfork(NULL, NULL, forked);
 }
 
 /*

@@ -7,6 +7,7 @@
  * freed: whoever found it may open it later, and gets ENODEV when its function has gone.
  */
 #include <ctype.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,27 @@ struct vfio_node {
 
 static struct sv_mutex lock = SV_MUTEX_INIT;
 static LIST_HEAD(nodes);
+
+/* Nodes serve the child too: they find what they open by its number. */
+static void fork_prepare(void)
+{
+	sv_mutex_lock(&lock);
+}
+
+static void fork_parent(void)
+{
+	sv_mutex_unlock(&lock);
+}
+
+static void fork_child(void)
+{
+	sv_mutex_init(&lock);
+}
+
+static void __attribute__((constructor)) nodes_init(void)
+{
+	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
 
 static int container_open(const struct sv_node *node, int o_flags)
 {

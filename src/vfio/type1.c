@@ -22,6 +22,8 @@
  *
  * Locks: lock, inside of the container's; type1s_lock (the list of all of them) outside of it.
  */
+#include <pthread.h>
+
 #include "base/interval_tree.h"
 #include "iommu/impl.h"
 #include "vfio/vfio.h"
@@ -65,6 +67,18 @@ struct vfio_type1 {
 
 static struct sv_mutex type1s_lock = SV_MUTEX_INIT;
 static LIST_HEAD(type1s);
+
+/* Containers are the parent's. */
+static void forked(void)
+{
+	sv_mutex_init(&type1s_lock);
+	INIT_LIST_HEAD(&type1s);
+}
+
+static void __attribute__((constructor)) type1s_init(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
 
 static void type1_forget(struct pci_dev *pdev);
 

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LEN (1u << 20)
@@ -230,17 +231,66 @@ static void copy(void)
 	munmap(mem, 4 * LEN);
 }
 
-int main(void)
+static void drive(char bdf[32])
 {
-	char bdf[32] = "";
-
 	check(find_engine(bdf) == 1 && !strcmp(bdf, "0000:05:00.0"), "one engine in /sys");
 	look_around(bdf);
 	if (open_device(bdf))
 		copy();
+}
+
+static void let_go(void)
+{
 	close(device);
 	close(group);
 	close(container);
+	device = group = container = -1;
+}
+
+/* A program that has looked at the device goes on in a child, and its parent is gone. */
+static void drive_in_orphan(char bdf[32])
+{
+	int fds[2], counts[2] = { 0 };
+
+	if (!check(!pipe(fds), "a pipe"))
+		return;
+	fflush(stdout);
+	if (!fork()) {
+		pid_t parent = getpid();
+
+		if (fork())
+			_exit(0);
+		while (getppid() == parent)
+			usleep(1000);
+		/* What the first process has open stays its own. */
+		let_go();
+		drive(bdf);
+		let_go();
+		fflush(stdout);
+		counts[0] = tests;
+		counts[1] = failures;
+		_exit(write(fds[1], counts, sizeof(counts)) != sizeof(counts));
+	}
+	close(fds[1]);
+	wait(NULL);
+	if (read(fds[0], counts, sizeof(counts)) == sizeof(counts)) {
+		tests = counts[0];
+		failures = counts[1];
+	} else {
+		check(0, "what the orphan did");
+	}
+	close(fds[0]);
+}
+
+int main(void)
+{
+	char bdf[32] = "";
+
+	drive(bdf);
+	drive_in_orphan(bdf);
+	check(!ioctl(device, VFIO_DEVICE_RESET), "the device is still the first process's");
+	let_go();
+	drive_in_orphan(bdf);
 	printf("1..%d\n", tests);
 	return failures != 0;
 }
