@@ -508,6 +508,20 @@ static int update_vaddr(struct vfio_type1 *t, struct vfio_dma *dma,
 	return 0;
 }
 
+/* What map says of itself. The last byte may be that of the address space. */
+static int map_check(const struct vfio_iommu_type1_dma_map *map, int prot)
+{
+	u64 last;
+
+	if (!map->size)
+		return -EINVAL;
+	if (__builtin_add_overflow(map->iova, map->size - 1, &last) ||
+	    __builtin_add_overflow(map->vaddr, map->size - 1, &last))
+		return -EOVERFLOW;
+	/* Either access or a new address. */
+	return !prot != !!(map->flags & VFIO_DMA_MAP_FLAG_VADDR) ? -EINVAL : 0;
+}
+
 /* lock held; map has been checked by itself. */
 static int map_locked(struct vfio_type1 *t, const struct vfio_iommu_type1_dma_map *map, int prot)
 {
@@ -515,9 +529,7 @@ static int map_locked(struct vfio_type1 *t, const struct vfio_iommu_type1_dma_ma
 	struct vfio_dma *dma;
 	int err;
 
-	if (!map->size || (map->size | map->iova | map->vaddr) & pgmask)
-		return -EINVAL;
-	if (last < map->iova || map->vaddr + map->size - 1 < map->vaddr)
+	if ((map->size | map->iova | map->vaddr) & pgmask)
 		return -EINVAL;
 	dma = dma_first(t, map->iova, last);
 	if (map->flags & VFIO_DMA_MAP_FLAG_VADDR)
@@ -561,9 +573,9 @@ static long map_dma(struct vfio_type1 *t, void *user)
 		prot |= IOMMU_WRITE;
 	if (map.flags & VFIO_DMA_MAP_FLAG_READ)
 		prot |= IOMMU_READ;
-	/* Either access or a new address. */
-	if (!prot != !!(map.flags & VFIO_DMA_MAP_FLAG_VADDR))
-		return -EINVAL;
+	err = map_check(&map, prot);
+	if (err)
+		return err;
 	sv_mutex_lock(&t->lock);
 	err = map_locked(t, &map, prot);
 	sv_mutex_unlock(&t->lock);
@@ -662,18 +674,20 @@ static int unmap_locked(struct vfio_type1 *t, struct vfio_iommu_type1_dma_unmap 
 {
 	bool all = unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL;
 	bool dirty = unmap->flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
-	u64 pgsize = pgsizes(t) & -pgsizes(t), iova = unmap->iova, size = unmap->size, last, done = 0;
+	u64 pgsize = pgsizes(t) & -pgsizes(t), iova = unmap->iova, size = unmap->size, done = 0;
+	u64 last = ~0ull;
 	struct dirty_out out = { .base = iova, .page_shift = (u64)__builtin_ctzll(pgsize) };
 	struct vfio_dma *dma;
 	int err = 0;
 
 	if (iova & (pgsize - 1))
 		return -EINVAL;
-	if (all ? iova || size : !size || (size & (pgsize - 1)) || iova + size - 1 < iova)
+	if (all ? iova || size : !size || (size & (pgsize - 1)))
 		return -EINVAL;
+	if (!all && __builtin_add_overflow(iova, size - 1, &last))
+		return -EOVERFLOW;
 	if (dirty && (!t->dirty_tracking || bitmap->pgsize != pgsize))
 		return -EINVAL;
-	last = all ? ~0ull : iova + size - 1;
 	if (t->v2 && !all && bisects(t, iova, last))
 		return -EINVAL;
 	if (unmap->flags & VFIO_DMA_UNMAP_FLAG_VADDR) {
@@ -769,7 +783,7 @@ static int get_bitmap(struct vfio_type1 *t, const struct vfio_iommu_type1_dirty_
 
 	if (r->bitmap.pgsize != pgsize || (r->iova & (pgsize - 1)))
 		return -EINVAL;
-	if (!r->size || (r->size & (pgsize - 1)))
+	if (r->size & (pgsize - 1))
 		return -EINVAL;
 	if (!t->dirty_tracking || bisects(t, r->iova, last))
 		return -EINVAL;
@@ -783,13 +797,18 @@ static long dirty_get(struct vfio_type1 *t, const struct vfio_iommu_type1_dirty_
 {
 	struct vfio_iommu_type1_dirty_bitmap_get r;
 	size_t minsz = offsetofend(struct vfio_iommu_type1_dirty_bitmap, flags);
+	u64 last;
 	int err;
 
 	if (d->argsz - minsz < sizeof(r))
 		return -EINVAL;
 	if (sv_copy_from_user(&r, (const u8 *)user + minsz, sizeof(r)))
 		return -EFAULT;
-	if (r.iova + r.size < r.iova || !r.bitmap.pgsize)
+	if (!r.size)
+		return -EINVAL;
+	if (__builtin_add_overflow(r.iova, r.size - 1, &last))
+		return -EOVERFLOW;
+	if (!r.bitmap.pgsize)
 		return -EINVAL;
 	err = bitmap_check(r.size >> __builtin_ctzll(r.bitmap.pgsize), r.bitmap.size);
 	if (err)
