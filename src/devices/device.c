@@ -21,6 +21,8 @@
 
 const struct device_type *const device_types[] = { &device_ioat, &device_ram, &device_rnic, NULL };
 
+__thread bool device_thread_self;
+
 static struct sv_mutex add_lock = SV_MUTEX_INIT;	/* one address is chosen at a time */
 
 void device_fail(struct device_args *args, const char *fmt, ...)

@@ -42,6 +42,12 @@ int device_add(const char *spec, char err[DEVICE_ERR_MAX]);
 int device_add_list(const char *specs, char err[DEVICE_ERR_MAX]);
 
 /*
+ * For types: true in a device's own thread. A register access that comes from there is a peer's
+ * DMA, or the device's own into itself, and must not wait for a device to stop: what does is ignored.
+ */
+extern __thread bool device_thread_self __attribute__((tls_model("initial-exec")));
+
+/*
  * For types: an option's value; it counts as known. False with err: it is there and makes no sense.
  */
 const char *device_option(struct device_args *args, const char *name);

@@ -243,6 +243,7 @@ static void *channel_thread(void *arg)
 {
 	struct ioat *d = arg;
 
+	device_thread_self = true;
 	sv_mutex_lock(&d->m);
 	while (!d->quit) {
 		if (has_work(d))
@@ -273,6 +274,8 @@ static void channel_reset(struct ioat *d)
 
 static void write_chancmd(struct ioat *d, u8 cmd)
 {
+	if (device_thread_self)
+		return;
 	if (cmd & CHANCMD_RESET) {
 		channel_reset(d);
 		return;

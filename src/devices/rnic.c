@@ -198,6 +198,7 @@ static void *device_thread(void *arg)
 {
 	struct rnic *d = arg;
 
+	device_thread_self = true;
 	sv_mutex_lock(&d->m);
 	while (!d->quit) {
 		if (d->poll || d->next_poll <= sv_now_ns())
@@ -350,7 +351,7 @@ static int rnic_bar_write(struct pci_dev *pdev, unsigned bar, u64 off, unsigned 
 {
 	struct rnic *d = pdev->priv;
 
-	if (!size_ok(off, size))
+	if (!size_ok(off, size) || (off == RNIC_REG_CTRL && device_thread_self))
 		return 0;
 	if (off == RNIC_REG_CTRL && (val & RNIC_CTRL_RESET)) {
 		device_reset(d);

@@ -293,6 +293,28 @@ static void test_unmapped_while_copying(void **state)
 	}
 }
 
+/* A channel that was told to copy a command into its own registers would wait for itself. */
+static void test_command_by_dma(void **state)
+{
+	const u64 regs = MEM_IOVA + MEM_SIZE, size = env.pdev->bars[0].size;
+	static const u8 cmds[] = { CMD_RESET, CMD_SUSPEND, 0x08 };
+
+	assert_int_equal(iommu_map(env.domain, regs, (uintptr_t)env.pdev->bars[0].base, size,
+				   IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO), 0);
+	for (unsigned i = 0; i < sizeof(cmds); i++) {
+		start();
+		env.mem[DATA] = cmds[i];
+		put(0, COMPL, IOVA(DATA), regs + CHANCMD, 1);
+		put(1, COMPL, regs + CHANSTS, IOVA(2u << 20), 8);
+		env_write(&env, DMACOUNT, 2, 2);
+		wait_for(1);
+		assert_int_equal(*(u64 *)(env.mem + (2u << 20)) & 7, ACTIVE);
+		env_write(&env, CHANCMD, 1, cmds[i]);
+		assert_int_not_equal(state_now(), ACTIVE);
+	}
+	iommu_unmap(env.domain, regs, size);
+}
+
 static void test_die_on(void **state)
 {
 	struct device_env saved = env;
@@ -342,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_bus_mastering_off),
 		cmocka_unit_test(test_flr_is_power_on),
 		cmocka_unit_test(test_unmapped_while_copying),
+		cmocka_unit_test(test_command_by_dma),
 		cmocka_unit_test(test_die_on),
 		cmocka_unit_test(test_bad_specifications),
 	};
