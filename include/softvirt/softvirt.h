@@ -45,7 +45,7 @@ ssize_t softvirt_preadv(int fd, const struct iovec *iov, int iovcnt, off_t offse
 ssize_t softvirt_pwritev(int fd, const struct iovec *iov, int iovcnt, off_t offset);
 
 /*
- * munmap(2), mremap(2), madvise(2), for memory that devices may reach (IOMMU_IOAS_MAP,
+ * munmap(2), mremap(2), madvise(2), mprotect(2), for memory that devices may reach (IOMMU_IOAS_MAP,
  * VFIO_IOMMU_MAP_DMA) or that is a BAR: what is mapped for DMA stays with the devices, as pinned
  * memory does. They may fail with ENOMEM. After the C library's own calls devices would meet
  * whatever lies there next.
@@ -53,6 +53,7 @@ ssize_t softvirt_pwritev(int fd, const struct iovec *iov, int iovcnt, off_t offs
 int softvirt_munmap(void *addr, size_t length);
 void *softvirt_mremap(void *addr, size_t length, size_t new_length, int flags, ...);
 int softvirt_madvise(void *addr, size_t length, int advice);
+int softvirt_mprotect(void *addr, size_t length, int prot);
 
 /* fallocate(2): holes in a guest_memfd. */
 int softvirt_fallocate(int fd, int mode, off_t offset, off_t len);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who wants to know when the program takes memory away under its own feet: unmaps it, replaces it,
- * moves it, discards its content. iommufd does (memory that devices reach stays with them), VFIO
- * does (mappings of a BAR).
+ * moves it, discards its content; changes its protection, maps it once more. iommufd does (memory that
+ * devices reach stays with them), VFIO does (mappings of a BAR).
  *
  * Model: watchers are registered once and for ever. A change of the address space that the library
- * sees (softvirt_munmap, softvirt_mremap, softvirt_madvise, softvirt_mmap with MAP_FIXED and the
+ * sees (softvirt_munmap, softvirt_mremap, softvirt_madvise, softvirt_mprotect, softvirt_mmap with MAP_FIXED and the
  * same calls under the preload library) calls every watcher's before, does it, then calls every
  * watcher's after in the opposite order, in the same thread. A watcher may keep locks from before
  * to after. A before that fails makes the call fail; who was told already gets its after, with
@@ -23,18 +23,21 @@ enum sv_mem_change {
 	SV_MEM_UNMAP,		/* munmap, or something else is mapped there (replaced) */
 	SV_MEM_MOVE,		/* mremap: [addr, addr + len) goes to new_addr, cut or grown to new_len */
 	SV_MEM_DISCARD,		/* madvise: content of private memory is dropped, the mapping stays */
+	SV_MEM_PROTECT,		/* mprotect: becomes prot */
+	SV_MEM_COPY,		/* mremap with an old length of 0: what is at addr, mapped once more */
 };
 
 struct sv_mem_event {
 	enum sv_mem_change change;
 	u64 addr, len;		/* page-aligned, not empty */
 	u64 new_addr, new_len;	/* MOVE; new_addr in after only */
+	int prot;		/* PROTECT */
 	unsigned nr_told;	/* sv_mem_before's */
 	bool failed;		/* in after: the system call failed, nothing has changed */
 };
 
 struct sv_mem_watcher {
-	int (*before)(struct sv_mem_event *ev);		/* 0, -ENOMEM, -EBUSY */
+	int (*before)(struct sv_mem_event *ev);		/* 0, -errno: the call's */
 	void (*after)(struct sv_mem_event *ev);
 };
 

@@ -116,6 +116,25 @@ out:
 	return p;
 }
 
+/* An old length of 0 makes a second mapping and takes none away. */
+static void *copy(void *addr, size_t new_len, int flags, void *new_addr)
+{
+	struct sv_mem_event ev = { .change = SV_MEM_COPY };
+	void *p;
+	int err;
+
+	page_range(&ev, addr, new_len);
+	err = sv_mem_before(&ev);
+	if (err) {
+		errno = -err;
+		return MAP_FAILED;
+	}
+	p = (void *)sv_libc.syscall(SYS_mremap, addr, 0ul, new_len, flags, new_addr);
+	ev.failed = p == MAP_FAILED;
+	sv_mem_after(&ev);
+	return p;
+}
+
 SV_EXPORT void *softvirt_mremap(void *addr, size_t len, size_t new_len, int flags, ...)
 {
 	struct sv_mem_event probe;
@@ -127,11 +146,30 @@ SV_EXPORT void *softvirt_mremap(void *addr, size_t len, size_t new_len, int flag
 		new_addr = va_arg(ap, void *);
 		va_end(ap);
 	}
-	/* An old length of 0 makes a second mapping and takes none away. */
+	if (!len && sv_mem_is_watched() && page_range(&probe, addr, new_len))
+		return copy(addr, new_len, flags, new_addr);
 	if (likely(!sv_mem_is_watched()) || !page_range(&probe, addr, len) ||
 	    ((flags & MREMAP_FIXED) && !page_range(&probe, new_addr, new_len)))
 		return (void *)sv_libc.syscall(SYS_mremap, addr, len, new_len, flags, new_addr);
 	return move(addr, len, new_len, flags, new_addr);
+}
+
+SV_EXPORT int softvirt_mprotect(void *addr, size_t len, int prot)
+{
+	struct sv_mem_event ev = { .change = SV_MEM_PROTECT, .prot = prot };
+	int ret, saved;
+
+	if (likely(!sv_mem_is_watched()) || !page_range(&ev, addr, len))
+		return (int)sv_libc.syscall(SYS_mprotect, addr, len, prot);
+	ret = sv_mem_before(&ev);
+	if (ret)
+		return fail(ret);
+	ret = (int)sv_libc.syscall(SYS_mprotect, addr, len, prot);
+	saved = errno;
+	ev.failed = ret;
+	sv_mem_after(&ev);
+	errno = saved;
+	return ret;
 }
 
 SV_EXPORT int softvirt_madvise(void *addr, size_t len, int advice)

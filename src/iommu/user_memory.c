@@ -659,8 +659,16 @@ static int move_begin(u64 start, u64 len)
 	return err;
 }
 
+/* Pinned pages stay what they are: devices don't ask for the program's protection. */
+static bool is_none_of_ours(const struct sv_mem_event *ev)
+{
+	return ev->change == SV_MEM_PROTECT || ev->change == SV_MEM_COPY;
+}
+
 static void change_after(struct sv_mem_event *ev)
 {
+	if (is_none_of_ours(ev))
+		return;
 	if (ev->change == SV_MEM_MOVE)
 		move_end(ev->failed, ev->addr, ev->new_addr);
 	__atomic_fetch_add(&moves, 1, __ATOMIC_RELEASE);
@@ -672,6 +680,8 @@ static int change_before(struct sv_mem_event *ev)
 	u64 end = ev->addr + ev->len, cut;
 	int err;
 
+	if (is_none_of_ours(ev))
+		return 0;
 	um_write_lock();
 	if (interval_tree_empty(&ranges))
 		return 0;

@@ -381,6 +381,12 @@ SV_EXPORT int madvise(void *addr, size_t len, int advice)
 	return softvirt_madvise(addr, len, advice);
 }
 
+SV_EXPORT int mprotect(void *addr, size_t len, int prot)
+{
+	(void)real();
+	return softvirt_mprotect(addr, len, prot);
+}
+
 SV_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
 	(void)real();
@@ -516,6 +522,14 @@ SV_EXPORT long syscall(long nr, ...)
 		return ioctl((int)a[0], a[1], a[2]);
 	case SYS_mmap:
 		return (long)map((void *)a[0], a[1], (int)a[2], (int)a[3], (int)a[4], (off_t)a[5]);
+	case SYS_munmap:
+		return munmap((void *)a[0], a[1]);
+	case SYS_mremap:
+		return (long)mremap((void *)a[0], a[1], a[2], (int)a[3], (void *)a[4]);
+	case SYS_mprotect:
+		return mprotect((void *)a[0], a[1], (int)a[2]);
+	case SYS_madvise:
+		return madvise((void *)a[0], a[1], (int)a[2]);
 	case SYS_close:
 		return close((int)a[0]);
 	case SYS_fallocate:

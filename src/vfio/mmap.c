@@ -39,7 +39,8 @@ struct vfio_map {
 	struct sv_trap_region *trap;	/* NULL: could not be had; faults are SIGSEGV then */
 	unsigned bar;
 	u64 off;			/* of its first byte in the BAR */
-	int prot;
+	int prot;			/* changed under map_lock, atomic */
+	bool may_write;			/* by its descriptor */
 	bool ram, zapped;
 };
 
@@ -60,7 +61,7 @@ static int map_access(struct vfio_map *m, u64 off, unsigned size, u64 *val, bool
 	struct vfio_device *vdev = m->vdev;
 	int err;
 
-	if (!(m->prot & (write ? PROT_WRITE : PROT_READ)))
+	if (!(READ_ONCE(m->prot) & (write ? PROT_WRITE : PROT_READ)))
 		return -EACCES;
 	sv_read_lock(&vdev->memory_lock);
 	if (!vdev->accessible)
@@ -90,7 +91,7 @@ static bool map_trap_retry(void *priv)
 	struct vfio_map *m = priv;
 	bool there;
 
-	if (!m->ram || (m->prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
+	if (!m->ram || (READ_ONCE(m->prot) & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
 		return false;
 	sv_read_lock(&m->vdev->memory_lock);
 	there = m->vdev->accessible && !__atomic_load_n(&m->zapped, __ATOMIC_RELAXED);
@@ -235,11 +236,10 @@ static int map_cut(struct vfio_map *m, u64 addr)
 	return 0;
 }
 
-/* The pieces of [start, last] leave the tree for out. 0, or -ENOMEM: none has. map_lock held. */
-static int maps_take(u64 start, u64 last, struct list_head *out)
+/* No piece reaches over the borders of [start, last] then. 0, -ENOMEM. map_lock held. */
+static int maps_cut(u64 start, u64 last)
 {
 	struct interval_tree_node *it = interval_tree_iter_first(&maps, start, start);
-	struct vfio_map *m;
 	int err;
 
 	if (it && it->start < start) {
@@ -248,11 +248,18 @@ static int maps_take(u64 start, u64 last, struct list_head *out)
 			return err;
 	}
 	it = interval_tree_iter_first(&maps, last, last);
-	if (it && it->last > last) {
-		err = map_cut(container_of(it, struct vfio_map, node), last + 1);
-		if (err)
-			return err;
-	}
+	return it && it->last > last ? map_cut(container_of(it, struct vfio_map, node), last + 1) : 0;
+}
+
+/* The pieces of [start, last] leave the tree for out. 0, or -ENOMEM: none has. map_lock held. */
+static int maps_take(u64 start, u64 last, struct list_head *out)
+{
+	int err = maps_cut(start, last);
+	struct interval_tree_node *it;
+	struct vfio_map *m;
+
+	if (err)
+		return err;
 	while ((it = interval_tree_iter_first(&maps, start, last))) {
 		m = container_of(it, struct vfio_map, node);
 		trap_remove(m);
@@ -281,6 +288,33 @@ static void maps_give_back(struct list_head *list, u64 delta)
 	}
 }
 
+/* May [start, last]'s pieces be protected so? They become pieces of their own. map_lock held. */
+static int protect_begin(u64 start, u64 last, int prot)
+{
+	struct interval_tree_node *it;
+
+	for (it = interval_tree_iter_first(&maps, start, last); it;
+	     it = interval_tree_iter_next(it, start, last))
+		if ((prot & PROT_WRITE) && !container_of(it, struct vfio_map, node)->may_write)
+			return -EACCES;
+	return maps_cut(start, last);
+}
+
+/* They are; but what has no access because there is no memory behind it keeps having none. */
+static void protect_end(u64 start, u64 last, int prot)
+{
+	struct interval_tree_node *it;
+
+	for (it = interval_tree_iter_first(&maps, start, last); it;
+	     it = interval_tree_iter_next(it, start, last)) {
+		struct vfio_map *m = container_of(it, struct vfio_map, node);
+
+		WRITE_ONCE(m->prot, prot);
+		if (m->zapped)
+			sv_libc.syscall(SYS_mprotect, m->node.start, map_len(m), PROT_NONE);
+	}
+}
+
 static int watch_before(struct sv_mem_event *ev)
 {
 	u64 last = ev->addr + ev->len - 1;
@@ -289,6 +323,17 @@ static int watch_before(struct sv_mem_event *ev)
 	if (ev->change == SV_MEM_DISCARD)
 		return 0;	/* the content of a BAR is the device's */
 	sv_mutex_lock(&map_lock);
+	if (ev->change == SV_MEM_COPY) {
+		err = interval_tree_iter_first(&maps, ev->addr, ev->addr) ? -EFAULT : 0;
+		sv_mutex_unlock(&map_lock);
+		return err;
+	}
+	if (ev->change == SV_MEM_PROTECT) {
+		err = protect_begin(ev->addr, last, ev->prot);
+		if (err)
+			sv_mutex_unlock(&map_lock);
+		return err;
+	}
 	/* A device's mapping doesn't grow. */
 	if (ev->change == SV_MEM_MOVE && ev->new_len > ev->len &&
 	    interval_tree_iter_first(&maps, ev->addr, last))
@@ -307,8 +352,14 @@ static void watch_after(struct sv_mem_event *ev)
 	LIST_HEAD(gone);
 	struct vfio_map *m, *next;
 
-	if (ev->change == SV_MEM_DISCARD)
+	if (ev->change == SV_MEM_DISCARD || ev->change == SV_MEM_COPY)
 		return;
+	if (ev->change == SV_MEM_PROTECT) {
+		if (!ev->failed)
+			protect_end(ev->addr, ev->addr + ev->len - 1, ev->prot);
+		sv_mutex_unlock(&map_lock);
+		return;
+	}
 	if (ev->failed) {
 		maps_give_back(&pending, 0);
 	} else if (ev->change == SV_MEM_MOVE) {
@@ -432,6 +483,7 @@ void *vfio_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags, 
 	m->bar = (unsigned)VFIO_OFFSET_TO_INDEX((u64)off);
 	m->off = (u64)off & VFIO_OFFSET_MASK;
 	m->prot = prot;
+	m->may_write = (df->o_flags & O_ACCMODE) == O_RDWR;
 	m->ram = vdev->pdev->bars[m->bar].kind == PCI_BAR_RAM;
 	lock_maps();
 	m->zapped = !m->ram || !vdev->maps_live;

@@ -193,6 +193,37 @@ static void test_accesses_wait_for_a_reset(void **state)
 	softvirt_munmap(regs, REGS_SIZE);
 }
 
+/* What mprotect says holds for the device's memory, and gives access to none that is off. */
+static void test_protect(void **state)
+{
+	u8 *p = map_bar(2, 0, RAM_SIZE, PROT_READ), *r = map_bar(0, 0, 4096, PROT_READ);
+
+	assert_int_equal(softvirt_mprotect(p + 4096, 2 * 4096, RW), 0);
+	store(p + 4096, 77);
+	memory_enable(fd, false);
+	assert_int_equal(softvirt_mprotect(p + 2 * 4096, 2 * 4096, RW), 0);
+	dead(p);
+	dead(p + 4096);
+	dead(p + 3 * 4096);
+	memory_enable(fd, true);
+	assert_int_equal(load(p + 4096), 77);
+	store(p + 4096, 78);
+	store(p + 3 * 4096, 79);
+	assert_int_equal(load(p + 4096), 78);
+	assert_int_equal(load(p + 4 * 4096), 0);
+	/* Neither does a second mapping of what is there. */
+	assert_ptr_equal(softvirt_mremap(p, 0, 4096, MREMAP_MAYMOVE), MAP_FAILED);
+	assert_int_equal(errno, EFAULT);
+	softvirt_munmap(p, RAM_SIZE);
+	/* Registers are none either; on hosts that can't map them there is nothing to protect. */
+	if (r == MAP_FAILED)
+		return;
+	assert_int_equal(softvirt_mprotect(r, 4096, RW), 0);
+	store(r, 0x1234);
+	assert_memory_equal(dev.regs, "\x34\x12\0\0", 4);
+	softvirt_munmap(r, 4096);
+}
+
 static void test_cut(void **state)
 {
 	u8 *p = map_bar(2, 0, RAM_SIZE, RW);
@@ -341,7 +372,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_bad), T(test_memory_is_the_memory), T(test_registers), T(test_sigbus_while_off),
-		T(test_accesses_wait_for_a_reset), T(test_cut), T(test_move),
+		T(test_accesses_wait_for_a_reset), T(test_protect), T(test_cut), T(test_move),
 		T(test_outlives_the_descriptor), T(test_children_have_no_mapping), T(test_failures),
 	};
 
