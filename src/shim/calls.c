@@ -62,6 +62,8 @@ void shim_init(void)
 		NAME(faccessat, "faccessat"), NAME(euidaccess, "euidaccess"),
 		NAME(opendir, "opendir"), NAME(scandirat, "scandirat"),
 		NAME(readlinkat, "readlinkat"), NAME(realpath, "realpath"), NAME(chdir, "chdir"),
+		NAME(getxattr, "getxattr"), NAME(lgetxattr, "lgetxattr"),
+		NAME(listxattr, "listxattr"), NAME(llistxattr, "llistxattr"),
 #undef NAME
 	};
 

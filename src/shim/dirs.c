@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -127,4 +128,35 @@ SV_EXPORT int chdir(const char *path)
 
 	shim_redirect(&p, &path);
 	return real()->chdir(path);
+}
+
+/* What ls asks of every file that it lists in full. A node has no attributes. */
+#define XATTR_CALL(path, call) do { \
+	struct shim_path _p = shim_find(AT_FDCWD, path); \
+	shim_redirect(&_p, &path); \
+	if (_p.kind == SHIM_NODE) { \
+		errno = ENOTSUP; \
+		return -1; \
+	} \
+	return (call); \
+} while (0)
+
+SV_EXPORT ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
+{
+	XATTR_CALL(path, real()->getxattr(path, name, value, size));
+}
+
+SV_EXPORT ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
+{
+	XATTR_CALL(path, real()->lgetxattr(path, name, value, size));
+}
+
+SV_EXPORT ssize_t listxattr(const char *path, char *list, size_t size)
+{
+	XATTR_CALL(path, real()->listxattr(path, list, size));
+}
+
+SV_EXPORT ssize_t llistxattr(const char *path, char *list, size_t size)
+{
+	XATTR_CALL(path, real()->llistxattr(path, list, size));
 }

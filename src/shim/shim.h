@@ -61,6 +61,10 @@ struct shim_real {
 	ssize_t (*readlinkat)(int dirfd, const char *path, char *buf, size_t room);
 	char *(*realpath)(const char *path, char *resolved);
 	int (*chdir)(const char *path);
+	ssize_t (*getxattr)(const char *path, const char *name, void *value, size_t size);
+	ssize_t (*lgetxattr)(const char *path, const char *name, void *value, size_t size);
+	ssize_t (*listxattr)(const char *path, char *list, size_t size);
+	ssize_t (*llistxattr)(const char *path, char *list, size_t size);
 };
 extern struct shim_real shim_real;
 extern bool shim_ready;

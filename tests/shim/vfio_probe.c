@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define LEN (1u << 20)
@@ -116,6 +117,9 @@ static void look_around(const char *bdf)
 	n = readlink(path, link, sizeof(link) - 1);
 	link[n > 0 ? n : 0] = 0;
 	check(n > 0 && !strcmp(strrchr(link, '/'), "/vfio-pci"), "the driver");
+	/* ls -l asks, and takes ENOENT for an error. */
+	check(lgetxattr(path, "security.selinux", link, sizeof(link)) < 0 && errno != ENOENT &&
+	      llistxattr("/dev/vfio/vfio", link, sizeof(link)) < 0 && errno == ENOTSUP, "no attributes");
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
 	fd = open(path, O_RDONLY);
 	check(fd >= 0 && pread(fd, &id, 4, 0) == 4 && id == 0x20218086, "config space");
