@@ -21,6 +21,7 @@
 #include "base/guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -96,6 +97,35 @@ static void chain_unlock_signals(const sigset_t *old)
 {
 	sv_mutex_unlock(&chain_lock);
 	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+/* A child finds the chain whole and its lock free, whatever other threads were at. */
+static sigset_t fork_mask;	/* under chain_lock */
+
+static void fork_prepare(void)
+{
+	sigset_t old;
+
+	chain_lock_signals(&old);
+	fork_mask = old;
+}
+
+static void fork_parent(void)
+{
+	sigset_t old = fork_mask;
+
+	chain_unlock_signals(&old);
+}
+
+static void fork_child(void)
+{
+	sv_mutex_init(&chain_lock);
+	pthread_sigmask(SIG_SETMASK, &fork_mask, NULL);
+}
+
+static void __attribute__((constructor(102))) guard_fork_init(void)
+{
+	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 static bool on_altstack(uintptr_t addr, const stack_t *ss)

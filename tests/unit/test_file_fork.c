@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #include "file/file.h"
@@ -14,7 +15,7 @@ static int releases;
 
 static void release(struct sv_file *f)
 {
-	releases++;
+	__atomic_fetch_add(&releases, 1, __ATOMIC_RELAXED);
 }
 
 static long who(struct sv_file *f, unsigned int cmd, unsigned long value)
@@ -130,6 +131,38 @@ static void close_in_a_vforked_child_leaves_the_parent_s_table(void **state)
 	/* teardown asks it */
 }
 
+static void *open_and_close(void *stop)
+{
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
+		softvirt_close(new_fd(&free_ops, 3));
+	return NULL;
+}
+
+/* Other threads are in the middle of whatever it takes to make one. */
+static void a_forked_child_can_make_descriptors(void **state)
+{
+	bool stop = false;
+	pthread_t t[3];
+	int status, before = releases;
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
+		assert_int_equal(pthread_create(&t[i], NULL, open_and_close, &stop), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			softvirt_close(new_fd(&free_ops, 4));
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
+		pthread_join(t[i], NULL);
+	releases = before;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +174,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(raw_clone_without_atfork_handlers_is_noticed, setup,
 						teardown),
 #endif
+		cmocka_unit_test_setup_teardown(a_forked_child_can_make_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(close_in_a_vforked_child_leaves_the_parent_s_table,
 						setup, teardown),
 	};
