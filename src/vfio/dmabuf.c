@@ -284,6 +284,25 @@ static int buf_export(struct vfio_dmabuf *b, u64 size, u32 open_flags)
 	return fd;
 }
 
+int vfio_dmabuf_export(struct vfio_device *vdev, unsigned bar, u64 off, u64 len)
+{
+	struct vfio_dmabuf *b;
+	int err = sv_once(&exporter_once, exporter_register);
+
+	if (err)
+		return err;
+	b = sv_zalloc(sizeof(*b) + sizeof(b->ranges[0]));
+	if (!b)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&b->node);
+	b->bar = bar;
+	b->nr_ranges = 1;
+	b->ranges[0].offset = off;
+	b->ranges[0].length = len;
+	b->vdev = vfio_device_get(vdev);
+	return buf_export(b, len, O_RDWR | O_CLOEXEC);
+}
+
 long vfio_feature_dma_buf(struct vfio_device *vdev, u32 flags, void *user, size_t argsz)
 {
 	struct vfio_device_feature_dma_buf d;

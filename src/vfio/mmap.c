@@ -15,7 +15,7 @@
  *
  * map_lock guards the tree of pieces, each device's list of them, and every change of their
  * pages; the watcher keeps it from before such a change until after it, so that no zap puts
- * pages over somebody else's. It is a leaf but for trap_region's lock. Trap regions are
+ * pages over somebody else's. It is a leaf but for trap_region's lock and vfio_lock. Trap regions are
  * removed without waiting for accesses under way, which may wait for memory_lock, whose holder
  * may wait for map_lock; such an access keeps its piece. Files are put without map_lock: the
  * last put closes the device.
@@ -428,6 +428,26 @@ static void maps_set_live(struct vfio_device *vdev, bool live)
 	list_for_each_entry(m, &vdev->maps, link)
 		map_set_live(m, live);
 	sv_mutex_unlock(&map_lock);
+}
+
+struct vfio_device *vfio_maps_find_regs(u64 addr, u64 len, unsigned *bar, u64 *off)
+{
+	struct interval_tree_node *it;
+	struct vfio_device *vdev = NULL;
+
+	sv_mutex_lock(&map_lock);
+	it = interval_tree_iter_first(&maps, addr, addr);
+	if (it && addr + len - 1 <= it->last) {
+		struct vfio_map *m = container_of(it, struct vfio_map, node);
+
+		if (!m->ram) {
+			*bar = m->bar;
+			*off = m->off + (addr - it->start);
+			vdev = vfio_device_get(m->vdev);
+		}
+	}
+	sv_mutex_unlock(&map_lock);
+	return vdev;
 }
 
 void vfio_maps_zap(struct vfio_device *vdev)

@@ -17,6 +17,9 @@
  * Dirty pages are what devices have written since tracking began or since they were last reported;
  * a domain that can't tell reports all that is writable.
  *
+ * Registers of a BAR, given by their addresses, are mapped as a buffer exported from it would be: when
+ * the BAR's memory is taken away the mapping is dead, until it is unmapped.
+ *
  * A function that is removed while its group is in a container, and nobody has it open, leaves the
  * domain by itself (vfio_type1_forget).
  *
@@ -26,6 +29,7 @@
 
 #include "base/interval_tree.h"
 #include "iommu/impl.h"
+#include "softvirt/softvirt.h"
 #include "vfio/vfio.h"
 
 #define DMA_ENTRY_LIMIT 65535u
@@ -522,10 +526,32 @@ static int map_check(const struct vfio_iommu_type1_dma_map *map, int prot)
 	return !prot != !!(map->flags & VFIO_DMA_MAP_FLAG_VADDR) ? -EINVAL : 0;
 }
 
+/* Memory, or registers; lock held. */
+static int map_pages(struct vfio_type1 *t, const struct vfio_iommu_type1_dma_map *map, int prot)
+{
+	u64 iova = map->iova, off;
+	struct vfio_device *vdev;
+	unsigned bar;
+	int fd, err;
+
+	vdev = vfio_maps_find_regs(map->vaddr, map->size, &bar, &off);
+	if (!vdev)
+		return iopt_map_user_pages(t->ictx, iopt_of(t), &iova, map->vaddr, map->size,
+					   prot | IOMMU_CACHE, 0);
+	fd = vfio_dmabuf_export(vdev, bar, off, map->size);
+	vfio_device_put(vdev);
+	if (fd < 0)
+		return fd;
+	err = iopt_map_file_pages(t->ictx, iopt_of(t), &iova, fd, 0, map->size, prot | IOMMU_CACHE, 0);
+	softvirt_close(fd);
+	/* Off: there is nothing at these addresses. */
+	return err == -ENODEV ? -EFAULT : err;
+}
+
 /* lock held; map has been checked by itself. */
 static int map_locked(struct vfio_type1 *t, const struct vfio_iommu_type1_dma_map *map, int prot)
 {
-	u64 last = map->iova + map->size - 1, iova = map->iova, pgmask = (pgsizes(t) & -pgsizes(t)) - 1;
+	u64 last = map->iova + map->size - 1, pgmask = (pgsizes(t) & -pgsizes(t)) - 1;
 	struct vfio_dma *dma;
 	int err;
 
@@ -543,8 +569,7 @@ static int map_locked(struct vfio_type1 *t, const struct vfio_iommu_type1_dma_ma
 	dma = sv_zalloc(sizeof(*dma));
 	if (!dma)
 		return -ENOMEM;
-	err = iopt_map_user_pages(t->ictx, iopt_of(t), &iova, map->vaddr, map->size,
-				  prot | IOMMU_CACHE, 0);
+	err = map_pages(t, map, prot);
 	if (err) {
 		sv_free(dma);
 		return err;

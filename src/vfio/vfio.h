@@ -194,6 +194,11 @@ bool vfio_bar_can_mmap(const struct vfio_device *vdev, unsigned bar);
 void *vfio_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags, off_t off);
 void vfio_maps_zap(struct vfio_device *vdev);		/* memory_lock for writing */
 void vfio_maps_restore(struct vfio_device *vdev);
+/*
+ * Are [addr, addr + len) registers that are mapped there, in one piece? Their device with a
+ * reference (not to its file: whoever puts the last one of that closes it), BAR and offset; NULL.
+ */
+struct vfio_device *vfio_maps_find_regs(u64 addr, u64 len, unsigned *bar, u64 *off);
 
 /* config.c */
 void vfio_config_init(struct vfio_device *vdev);
@@ -253,6 +258,8 @@ long vfio_dma_logging_report(struct vfio_device *vdev, u32 flags, void *user, si
 
 /* dmabuf.c */
 long vfio_feature_dma_buf(struct vfio_device *vdev, u32 flags, void *user, size_t argsz);
+/* A buffer over whole pages of a BAR, for the library's own use: a descriptor or -errno. */
+int vfio_dmabuf_export(struct vfio_device *vdev, unsigned bar, u64 off, u64 len);
 /* All of the device's buffers are revoked (waits), or come back. memory_lock for writing. */
 void vfio_dmabufs_revoke(struct vfio_device *vdev);
 void vfio_dmabufs_restore(struct vfio_device *vdev);

@@ -251,6 +251,37 @@ static int dirty(u32 flags, u64 iova, u64 size, u64 pgsize, void *bits, u64 byte
 	return softvirt_ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &d);
 }
 
+/* Registers, by the addresses of their mapping. A reset takes them away for good. */
+static void test_registers(void **state)
+{
+	u8 *regs = softvirt_mmap(NULL, REGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, REGION(0));
+	u32 v = 0x55aa1234;
+	u64 n;
+
+	if (regs == MAP_FAILED)
+		skip();	/* this host's instructions can't be decoded */
+	assert_int_equal(map_dma(0x10000, regs, REGS_SIZE, RW), 0);
+	assert_int_equal(map_dma(0x20000, regs + 4096, 4096, VFIO_DMA_MAP_FLAG_READ), 0);
+	assert_int_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x11040, &v, 4, NULL), 0);
+	assert_memory_equal(dev.regs + 0x1040, "\x34\x12\xaa\x55", 4);
+	assert_true(reads(0x20040, v));
+	assert_int_not_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x20040, &v, 4, NULL), 0);
+	/* What reaches over the mapping's end is nothing of the kind. */
+	assert_errno(map_dma(0x40000, regs + 4096, REGS_SIZE, RW), EFAULT);
+	assert_int_equal(softvirt_ioctl(fd, VFIO_DEVICE_RESET), 0);
+	master_enable(fd, true);
+	assert_false(reads(0x20040, v));
+	assert_int_equal(unmap_dma(0x20000, 4096, 0, &n), 0);
+	assert_int_equal(n, 4096);
+	assert_int_equal(unmap_dma(0x10000, REGS_SIZE, 0, &n), 0);
+	assert_int_equal(n, REGS_SIZE);
+	assert_int_equal(map_dma(0x20000, regs + 4096, 4096, RW), 0);
+	assert_true(reads(0x20000, *(u32 *)(dev.regs + 4096)));
+	memory_enable(fd, false);
+	assert_errno(map_dma(0x10000, regs, 4096, RW), EFAULT);
+	softvirt_munmap(regs, REGS_SIZE);
+}
+
 static void test_dirty(void **state)
 {
 	const u32 get = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
@@ -356,7 +387,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_get_info), T(test_map), T(test_unmap_v2),
 		cmocka_unit_test_setup_teardown(test_unmap_v1, setup_v1, teardown),
-		T(test_vaddr), T(test_dirty), T(test_entry_limit), T(test_failures),
+		T(test_vaddr), T(test_registers), T(test_dirty), T(test_entry_limit), T(test_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
