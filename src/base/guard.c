@@ -110,22 +110,16 @@ static void fork_prepare(void)
 	fork_mask = old;
 }
 
-static void fork_parent(void)
+static void fork_done(void)
 {
 	sigset_t old = fork_mask;
 
 	chain_unlock_signals(&old);
 }
 
-static void fork_child(void)
-{
-	sv_mutex_init(&chain_lock);
-	pthread_sigmask(SIG_SETMASK, &fork_mask, NULL);
-}
-
 static void __attribute__((constructor(102))) guard_fork_init(void)
 {
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
 static bool on_altstack(uintptr_t addr, const stack_t *ss)

@@ -139,6 +139,8 @@ int sv_file_create(const struct sv_file_ops *ops, void *priv, enum sv_backing ba
 int sv_file_create_fd(const struct sv_file_ops *ops, void *priv, int fd, struct sv_file **out);
 int sv_file_install(struct sv_file *f);		/* the descriptor; cannot fail after create */
 struct sv_file *sv_file_get(struct sv_file *f);
+/* Made before a fork that this process is the child of: a copy that must not be touched. */
+bool sv_file_is_foreign(const struct sv_file *f);
 void sv_file_put(struct sv_file *f);
 
 /* NULL when fd is not ours, or when ops is given and differs. Takes a reference. */

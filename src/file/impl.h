@@ -27,8 +27,6 @@ struct sv_file {
 	struct sv_file *next_free;
 };
 
-/* Made before a fork that this process is the child of. */
-bool sv_file_is_foreign(const struct sv_file *f);
 /* The name of this address space: another one in a child. */
 u32 sv_mm_id(void);
 /* This process's file with this id, with a reference; NULL. */

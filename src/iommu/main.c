@@ -465,6 +465,11 @@ struct iommufd_ctx *iommufd_ctx_from_fd(int fd)
 		sv_file_put(f);
 		return ERR_PTR(-EBADFD);
 	}
+	/* A forked child's devices are not those of the parent that has the context. */
+	if (sv_file_is_foreign(f)) {
+		sv_file_put(f);
+		return ERR_PTR(-EIO);
+	}
 	return iommufd_ctx_of(f);
 }
 

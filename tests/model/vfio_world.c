@@ -110,6 +110,7 @@ void sv_file_put(struct sv_file *f)
 void *sv_file_priv(const struct sv_file *f) { return f->priv; }
 const struct sv_file_ops *sv_file_get_ops(const struct sv_file *f) { return f->ops; }
 /* Nobody forks. */
+bool sv_file_is_foreign(const struct sv_file *f) { return false; }
 int sv_caller_fd(int fd) { return fd; }
 void sv_caller_fd_put(int caller_fd, int fd) { }
 struct sv_lender *sv_caller_lender(void) { return ERR_PTR(-EIO); }
