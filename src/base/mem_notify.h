@@ -25,6 +25,7 @@ enum sv_mem_change {
 	SV_MEM_DISCARD,		/* madvise: content of private memory is dropped, the mapping stays */
 	SV_MEM_PROTECT,		/* mprotect: becomes prot */
 	SV_MEM_COPY,		/* mremap with an old length of 0: what is at addr, mapped once more */
+	SV_MEM_INHERIT,		/* madvise: children get it, too */
 };
 
 struct sv_mem_event {

@@ -174,10 +174,13 @@ SV_EXPORT int softvirt_mprotect(void *addr, size_t len, int prot)
 
 SV_EXPORT int softvirt_madvise(void *addr, size_t len, int advice)
 {
-	struct sv_mem_event ev = { .change = SV_MEM_DISCARD };
+	struct sv_mem_event ev = {
+		.change = advice == MADV_DOFORK ? SV_MEM_INHERIT : SV_MEM_DISCARD,
+	};
 	int ret;
 
-	if (likely(!sv_mem_is_watched()) || (advice != MADV_DONTNEED && advice != MADV_FREE) ||
+	if (likely(!sv_mem_is_watched()) ||
+	    (advice != MADV_DONTNEED && advice != MADV_FREE && advice != MADV_DOFORK) ||
 	    !page_range(&ev, addr, len))
 		return (int)sv_libc.syscall(SYS_madvise, addr, len, advice);
 	ret = sv_mem_before(&ev);

@@ -41,6 +41,12 @@ void iopt_account_refresh(void)
 		WRITE_ONCE(account.exempt, (cap[0].effective >> CAP_IPC_LOCK) & 1);
 }
 
+void iopt_account_forked(void)
+{
+	atomic64_set(&account.user, 0);
+	atomic64_set(&account.mm, 0);
+}
+
 static atomic64_t *account_of(const struct iopt_pages *pages)
 {
 	switch (pages->account_mode) {

@@ -192,6 +192,8 @@ u64 iopt_pages_addr(struct iopt_pages *pages, u64 off, u64 len, u64 *linear);
 /* Copies to or from the pages, pinned or not. 0, -EFAULT. User memory held. */
 int iopt_pages_rw(struct iopt_pages *pages, u64 start_byte, void *data, u64 length, bool write);
 void iopt_account_refresh(void);
+/* In a child, which has pinned nothing. */
+void iopt_account_forked(void);
 
 /* area.c. User memory held; domains_lock for reading (add, remove: for writing). */
 int iopt_area_fill_domains(struct iopt_area *area, struct iopt_pages *pages);

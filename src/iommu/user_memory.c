@@ -662,7 +662,7 @@ static int move_begin(u64 start, u64 len)
 /* Pinned pages stay what they are: devices don't ask for the program's protection. */
 static bool is_none_of_ours(const struct sv_mem_event *ev)
 {
-	return ev->change == SV_MEM_PROTECT || ev->change == SV_MEM_COPY;
+	return ev->change == SV_MEM_PROTECT || ev->change == SV_MEM_COPY || ev->change == SV_MEM_INHERIT;
 }
 
 static void change_after(struct sv_mem_event *ev)
@@ -716,6 +716,7 @@ static struct sv_mem_watcher watcher = {
  */
 static void forked(void)
 {
+	iopt_account_forked();
 	interval_tree_init(&ranges);
 	for (unsigned i = 0; i < NR_SHARDS; i++)
 		shards[i].lock = (struct sv_rwlock)SV_RWLOCK_INIT;

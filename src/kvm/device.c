@@ -3,7 +3,7 @@
  * KVM_CREATE_DEVICE: in-kernel devices and their attributes.
  *
  * A device is the VM's: created under kvm->lock, its state lives in the VM and goes with
- * it. The device's file holds a reference to the VM, and nothing else.
+ * it. The device's file holds a reference to the VM, and what its ops say.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +40,8 @@ static void device_release(struct sv_file *f)
 	struct kvm_device *dev = sv_file_priv(f);
 	struct kvm *kvm = dev->kvm;
 
+	if (dev->created && dev->ops->release)
+		dev->ops->release(dev);
 	sv_free(dev);
 	kvm_put_kvm(kvm);
 }
@@ -54,7 +56,8 @@ static const struct sv_file_ops kvm_device_fops = {
 
 long kvm_create_device(struct kvm *kvm, struct kvm_create_device *cd)
 {
-	const struct kvm_device_ops *ops = kvm->ops->device_ops(cd->type);
+	const struct kvm_device_ops *ops = cd->type == KVM_DEV_TYPE_VFIO ? &kvm_vfio_ops :
+					   kvm->ops->device_ops(cd->type);
 	struct kvm_device *dev;
 	struct sv_file *file;
 	int err;
@@ -78,6 +81,7 @@ long kvm_create_device(struct kvm *kvm, struct kvm_create_device *cd)
 	kvm_get_kvm(kvm);
 	sv_mutex_lock(&kvm->lock);
 	err = ops->create(dev, cd->type);
+	dev->created = !err;
 	sv_mutex_unlock(&kvm->lock);
 	if (err) {
 		sv_file_put(file);

@@ -199,6 +199,7 @@ struct kvm {
 	u32 manual_dirty_log_protect;
 	u32 dirty_ring_size;		/* bytes, 0: none; changes before the first vCPU only */
 	bool dirty_ring_with_bitmap;	/* slots_lock */
+	bool has_vfio;			/* lock: there is a KVM_DEV_TYPE_VFIO */
 	bool has_private_mem;		/* since creation */
 	struct kvm_private_ranges *private_ranges;	/* RCU; mem_attributes.c */
 
@@ -392,6 +393,7 @@ void kvm_stat_hist(u64 *hist, u64 value);
 struct kvm_device {
 	struct kvm *kvm;
 	const struct kvm_device_ops *ops;
+	bool created;
 	void *priv;
 };
 struct kvm_device_ops {
@@ -400,7 +402,10 @@ struct kvm_device_ops {
 	int (*set_attr)(struct kvm_device *dev, const struct kvm_device_attr *attr);
 	int (*get_attr)(struct kvm_device *dev, const struct kvm_device_attr *attr);
 	int (*has_attr)(struct kvm_device *dev, const struct kvm_device_attr *attr);
+	/* NULL: nothing is the descriptor's. After the last of its copies, if create succeeded. */
+	void (*release)(struct kvm_device *dev);
 };
+extern const struct kvm_device_ops kvm_vfio_ops;	/* vfio.c */
 long kvm_create_device(struct kvm *kvm, struct kvm_create_device *cd);
 
 #endif

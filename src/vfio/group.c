@@ -439,3 +439,10 @@ static const struct sv_file_ops group_file_ops = {
 	.release = group_release,
 	.bound_to_mm = true,
 };
+
+bool vfio_file_is_valid(const struct sv_file *f)
+{
+	const struct sv_file_ops *ops = sv_file_get_ops(f);
+
+	return ops == &group_file_ops || ops == &vfio_device_file_ops;
+}

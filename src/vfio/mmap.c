@@ -323,8 +323,12 @@ static int watch_before(struct sv_mem_event *ev)
 	if (ev->change == SV_MEM_DISCARD)
 		return 0;	/* the content of a BAR is the device's */
 	sv_mutex_lock(&map_lock);
-	if (ev->change == SV_MEM_COPY) {
-		err = interval_tree_iter_first(&maps, ev->addr, ev->addr) ? -EFAULT : 0;
+	if (ev->change == SV_MEM_COPY || ev->change == SV_MEM_INHERIT) {
+		/* No mapping that a revoke doesn't reach. */
+		if (ev->change == SV_MEM_COPY)
+			err = interval_tree_iter_first(&maps, ev->addr, ev->addr) ? -EFAULT : 0;
+		else
+			err = interval_tree_iter_first(&maps, ev->addr, last) ? -EINVAL : 0;
 		sv_mutex_unlock(&map_lock);
 		return err;
 	}
@@ -352,7 +356,8 @@ static void watch_after(struct sv_mem_event *ev)
 	LIST_HEAD(gone);
 	struct vfio_map *m, *next;
 
-	if (ev->change == SV_MEM_DISCARD || ev->change == SV_MEM_COPY)
+	if (ev->change == SV_MEM_DISCARD || ev->change == SV_MEM_COPY ||
+	    ev->change == SV_MEM_INHERIT)
 		return;
 	if (ev->change == SV_MEM_PROTECT) {
 		if (!ev->failed)

@@ -145,6 +145,8 @@ struct vfio_df {
 };
 
 extern const struct sv_file_ops vfio_device_file_ops;
+/* A group's or a device's: what KVM's VFIO device takes. */
+bool vfio_file_is_valid(const struct sv_file *f);
 
 /* device.c: life. A reference each; ERR_PTR(-ENOMEM), -ENODEV: no such function. */
 struct vfio_device *vfio_device_get_by_pci(struct pci_dev *pdev);

@@ -212,6 +212,7 @@ static void test_protect(void **state)
 	assert_int_equal(load(p + 4096), 78);
 	assert_int_equal(load(p + 4 * 4096), 0);
 	/* Neither does a second mapping of what is there. */
+	assert_errno(softvirt_madvise(p, 4096, MADV_DOFORK), EINVAL);
 	assert_ptr_equal(softvirt_mremap(p, 0, 4096, MREMAP_MAYMOVE), MAP_FAILED);
 	assert_int_equal(errno, EFAULT);
 	softvirt_munmap(p, RAM_SIZE);
