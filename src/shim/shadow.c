@@ -373,12 +373,14 @@ static void __attribute__((destructor)) shadow_fini(void)
 
 bool shim_shadow_path(const char *path, char *out, size_t room)
 {
-	size_t first = shim_has_devices() ? ARRAY_SIZE(prefixes) : 1;
-
-	for (size_t i = 0; i < first; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
 		int saved = errno;
 
-		if (!below(path, prefixes[i]))
+		/*
+		 * Devices are made only for a path that may be theirs: an allocator that reads a file
+		 * of /sys while it sets itself up must not be asked for memory.
+		 */
+		if (!below(path, prefixes[i]) || (i && !shim_has_devices()))
 			continue;
 		(void)sv_once(&made, make_tree);
 		errno = saved;
