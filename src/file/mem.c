@@ -33,7 +33,7 @@ static int fail(int err)
 SV_EXPORT int softvirt_munmap(void *addr, size_t len)
 {
 	struct sv_mem_event ev = { .change = SV_MEM_UNMAP };
-	int ret;
+	int ret, saved;
 
 	if (likely(!sv_mem_is_watched()) || !page_range(&ev, addr, len))
 		return (int)sv_libc.syscall(SYS_munmap, addr, len);
@@ -41,8 +41,10 @@ SV_EXPORT int softvirt_munmap(void *addr, size_t len)
 	if (ret)
 		return fail(ret);
 	ret = (int)sv_libc.syscall(SYS_munmap, addr, len);
+	saved = errno;
 	ev.failed = ret;
 	sv_mem_after(&ev);
+	errno = saved;
 	return ret;
 }
 
@@ -135,6 +137,17 @@ static void *copy(void *addr, size_t new_len, int flags, void *new_addr)
 	return p;
 }
 
+/* What the kernel refuses before it has touched anything. */
+static bool mremap_is_wrong(size_t len, size_t new_len, int flags)
+{
+	if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) || !new_len)
+		return true;
+	if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE))
+		return true;
+	return (flags & MREMAP_DONTUNMAP) &&
+	       ALIGN_UP(len, SV_PAGE_SIZE) != ALIGN_UP(new_len, SV_PAGE_SIZE);
+}
+
 SV_EXPORT void *softvirt_mremap(void *addr, size_t len, size_t new_len, int flags, ...)
 {
 	struct sv_mem_event probe;
@@ -149,7 +162,7 @@ SV_EXPORT void *softvirt_mremap(void *addr, size_t len, size_t new_len, int flag
 	if (!len && sv_mem_is_watched() && page_range(&probe, addr, new_len))
 		return copy(addr, new_len, flags, new_addr);
 	if (likely(!sv_mem_is_watched()) || !page_range(&probe, addr, len) ||
-	    ((flags & MREMAP_FIXED) && !page_range(&probe, new_addr, new_len)))
+	    mremap_is_wrong(len, new_len, flags) || ((flags & MREMAP_FIXED) && !page_range(&probe, new_addr, new_len)))
 		return (void *)sv_libc.syscall(SYS_mremap, addr, len, new_len, flags, new_addr);
 	return move(addr, len, new_len, flags, new_addr);
 }
@@ -177,7 +190,7 @@ SV_EXPORT int softvirt_madvise(void *addr, size_t len, int advice)
 	struct sv_mem_event ev = {
 		.change = advice == MADV_DOFORK ? SV_MEM_INHERIT : SV_MEM_DISCARD,
 	};
-	int ret;
+	int ret, saved;
 
 	if (likely(!sv_mem_is_watched()) ||
 	    (advice != MADV_DONTNEED && advice != MADV_FREE && advice != MADV_DOFORK) ||
@@ -187,7 +200,10 @@ SV_EXPORT int softvirt_madvise(void *addr, size_t len, int advice)
 	if (ret)
 		return fail(ret);
 	ret = (int)sv_libc.syscall(SYS_madvise, addr, len, advice);
-	ev.failed = ret;
+	saved = errno;
+	/* A hole is an error; what is mapped around it has been discarded. */
+	ev.failed = ret && saved != ENOMEM;
 	sv_mem_after(&ev);
+	errno = saved;
 	return ret;
 }

@@ -213,8 +213,11 @@ static void moved_unpin(struct iopt_pages *pages, u64 first, u64 last)
 	for (n = interval_tree_iter_first(&pages->moved, first, last); n; n = next) {
 		struct um_moved *m = container_of(n, struct um_moved, node);
 
+		u64 k = min(last, n->last) - max(first, n->start) + 1;
+
 		next = interval_tree_iter_next(n, first, last);
-		m->npinned -= min(last, n->last) - max(first, n->start) + 1;
+		m->npinned -= k;
+		pages->nmoved -= k;
 		if (m->npinned)
 			continue;
 		interval_tree_remove(&pages->moved, n);
@@ -253,7 +256,7 @@ int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last)
 		if (err)
 			goto undo;
 	}
-	if (pages->kind == IOPT_PAGES_USER && !pages->npinned) {
+	if (pages->kind == IOPT_PAGES_USER && !pages->um.listed) {
 		pages->um.pages = pages;
 		um_range_add(&pages->um, pages->base, pages->npages);
 	}
@@ -282,7 +285,7 @@ void iopt_pages_unpin(struct iopt_pages *pages, u64 first, u64 last)
 	if (pages->kind != IOPT_PAGES_DMABUF)
 		account_sub(pages, n);
 	pages->npinned -= n;
-	if (pages->kind == IOPT_PAGES_USER && !pages->npinned)
+	if (pages->kind == IOPT_PAGES_USER && pages->npinned == pages->nmoved)
 		um_range_del(&pages->um);
 }
 

@@ -72,7 +72,8 @@ struct iopt_pages {
 	union {
 		struct {			/* USER */
 			struct interval_tree moved;	/* changed under lock and user memory (either side) */
-			struct um_range um;	/* listed while npinned > 0 */
+			u64 nmoved;		/* pinned pages in moved */
+			struct um_range um;	/* listed while npinned > nmoved, at least */
 		};
 		struct {			/* FOREIGN: pinned pages are mapped in map */
 			struct sv_lender *lender;

@@ -13,7 +13,8 @@
  * A move goes in this order: the new place is reserved, without access; the domains' translations
  * are changed to it, which waits for DMA under way to the old place; the host moves the pages. DMA
  * that faults in between waits for the end of it and tries again (um_settled). So a device never
- * touches the old place when somebody else may have it already.
+ * touches the old place when somebody else may have it already. If the program's call then fails
+ * the pages go back to where they were, since the program has lost nothing.
  *
  * Lock: um_lock, split into shards so that readers on different CPUs don't meet: a reader takes its
  * thread's shard, who moves memory takes all. It is outside of every lock of a space, and held by
@@ -176,6 +177,7 @@ static void moved_set(struct um_moved *m, struct iopt_pages *pages, u64 first, u
 	m->node.last = last;
 	m->addr = addr;
 	m->npinned = npinned;
+	pages->nmoved += npinned;
 	m->um.pages = pages;
 	m->um.first_index = first;
 	interval_tree_insert(&pages->moved, &m->node);
@@ -195,6 +197,7 @@ static void moved_trim(struct iopt_pages *pages, struct um_moved *m, u64 first, 
 	struct um_moved *r = m;
 
 	interval_tree_remove(&pages->moved, &m->node);
+	pages->nmoved -= m->npinned;
 	if (left && right) {
 		r = *spare;
 		*spare = NULL;
@@ -255,7 +258,6 @@ struct plan {
 	struct um_plan_item {
 		struct um_moved *m;	/* as it will be */
 		struct um_moved *spare;
-		struct um_range *from;
 		u64 old_addr;
 	} *items;
 	size_t n, room;
@@ -299,23 +301,17 @@ static bool range_next_pinned(struct um_range *r, u64 *start, u64 end, u64 *piec
 	return false;
 }
 
-/* The next stretch of [*start, end) of which somebody has every page pinned. */
-static bool next_stretch(u64 *start, u64 end, u64 *stretch_end)
+static bool range_is_pinned(u64 start, u64 end)
 {
-	u64 best = end, best_end = end;
 	struct um_range *r;
 
-	for (r = range_first(*start, end - 1); r; r = range_next(r, *start, end - 1)) {
-		u64 s = *start, e;
+	for (r = range_first(start, end - 1); r; r = range_next(r, start, end - 1)) {
+		u64 s = start, e;
 
-		if (range_next_pinned(r, &s, end, &e) && (s < best || (s == best && e > best_end))) {
-			best = s;
-			best_end = e;
-		}
+		if (range_next_pinned(r, &s, end, &e))
+			return true;
 	}
-	*start = best;
-	*stretch_end = best_end;
-	return best < end;
+	return false;
 }
 
 static void plan_free(struct plan *p)
@@ -356,7 +352,6 @@ static int plan_add(struct plan *p, struct um_range *r, u64 start, u64 end, u64 
 		return -ENOMEM;
 	}
 	p->n++;
-	it->from = r;
 	it->old_addr = start;
 	it->m->um.pages = r->pages;
 	it->m->node.start = first;
@@ -440,6 +435,9 @@ static void plan_commit(struct plan *p)
 			refcount_inc(&m->block->refs);
 		moved_set(m, pages, first, last, m->addr, last - first + 1);
 		it->m = NULL;
+		/* Nothing of it is where it was: whoever looks there need not pass it. */
+		if (pages->nmoved == pages->npinned)
+			um_range_del(&pages->um);
 	}
 	plan_free(p);
 }
@@ -452,35 +450,56 @@ static u64 reserve(u64 len)
 	return p == MAP_FAILED ? 0 : (u64)p;
 }
 
-/*
- * The host's part. The mapping stays where it is, without pages, until the caller's own call: in a
- * hole another thread might map something, which that call would then destroy.
- */
-static int pages_away(u64 start, u64 len, u64 to, enum um_op op)
-{
-	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-
-	if (SV_FAULT(ENOMEM))
-		return -ENOMEM;
-	if (sv_libc.syscall(SYS_mremap, start, len, len, flags | MREMAP_DONTUNMAP, to) != -1)
-		return 0;
-	/* Not for this kind of memory (huge pages), or on this host: with the hole, then. */
-	if (errno != EINVAL || op == UM_DISCARD ||
-	    sv_libc.syscall(SYS_mremap, start, len, len, flags, to) == -1)
-		return -ENOMEM;
-	return 0;
-}
-
 /* Stretches that go away together: all of them, or none. Each is in one mapping of the host. */
 struct away {
 	struct stretch {
 		u64 start;
 		struct um_block *block;
 		struct plan plan;
+		bool hole;		/* no mapping has stayed in its place */
 	} *s;
 	size_t n, room;
 	enum um_op op;
 };
+
+/*
+ * The host's part. The mapping stays where it is, without pages, until the caller's own call: in a
+ * hole another thread might map something, which that call would then destroy.
+ */
+static int pages_away(struct stretch *s, enum um_op op)
+{
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	u64 to = s->block->addr, len = s->block->len;
+
+	if (SV_FAULT(ENOMEM))
+		return -ENOMEM;
+	if (sv_libc.syscall(SYS_mremap, s->start, len, len, flags | MREMAP_DONTUNMAP, to) != -1)
+		return 0;
+	/* Not for this kind of memory (huge pages), or on this host: with the hole, then. */
+	if (errno != EINVAL || op == UM_DISCARD ||
+	    sv_libc.syscall(SYS_mremap, s->start, len, len, flags, to) == -1)
+		return -ENOMEM;
+	s->hole = true;
+	return 0;
+}
+
+/*
+ * Back to where they were, if the place is as it was left: a call that failed half-way may have
+ * taken the mapping, and then the pages, away.
+ */
+static bool pages_back(struct stretch *s)
+{
+	struct um_block *b = s->block;
+	unsigned char vec;
+	bool mapped = !sv_libc.syscall(SYS_mincore, s->start, SV_PAGE_SIZE, &vec);
+
+	if (mapped == s->hole ||
+	    WARN_ON(sv_libc.syscall(SYS_mremap, b->addr, b->len, b->len,
+				    MREMAP_MAYMOVE | MREMAP_FIXED, s->start) == -1))
+		return false;
+	b->len = 0;
+	return true;
+}
 
 static struct um_block *block_alloc(u64 len)
 {
@@ -530,55 +549,115 @@ static int away_add(struct away *a, u64 start, u64 end)
 	return 0;
 }
 
-static int away_move(struct away *a)
+/* How many have moved; all, unless memory is short. */
+static size_t away_move(struct away *a)
 {
-	int err = 0;
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < a->n && !err; i++)
-		err = pages_away(a->s[i].start, a->s[i].block->len, a->s[i].block->addr, a->op);
-	if (!err)
-		return 0;
-	/*
-	 * The one that failed hasn't moved; those before it go back to where their mapping still
-	 * is.
-	 */
-	for (i--; i--;) {
-		struct um_block *b = a->s[i].block;
+	while (i < a->n && !pages_away(&a->s[i], a->op))
+		i++;
+	return i;
+}
 
-		WARN_ON(sv_libc.syscall(SYS_mremap, b->addr, b->len, b->len,
-					MREMAP_MAYMOVE | MREMAP_FIXED, a->s[i].start) == -1);
-		b->len = 0;
+/* moved: the host has the pages of so many at their new place, where they stay unless undo. */
+static void away_end(struct away *a, size_t moved, bool undo)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		struct stretch *s = &a->s[i];
+
+		if (i >= moved || (undo && pages_back(s)))
+			plan_unremap(&s->plan, s->plan.n);
+		else
+			plan_commit(&s->plan);
+		plan_free(&s->plan);
+		block_put(s->block);
 	}
+	sv_free(a->s);
+	memset(a, 0, sizeof(*a));
+}
+
+/* What is pinned of [start, end), piece by piece: of different ranges they may overlap. */
+struct pieces {
+	struct piece {
+		u64 start, end;
+	} *p;
+	size_t n, room;
+};
+
+static int piece_add(struct pieces *ps, u64 start, u64 end)
+{
+	if (ps->n == ps->room) {
+		size_t room = ps->room ? 2 * ps->room : 8;
+		void *bigger = sv_realloc_array(ps->p, room, sizeof(*ps->p));
+
+		if (!bigger)
+			return -ENOMEM;
+		ps->p = bigger;
+		ps->room = room;
+	}
+	ps->p[ps->n++] = (struct piece){ start, end };
+	return 0;
+}
+
+static int piece_compare(const void *a, const void *b)
+{
+	u64 x = ((const struct piece *)a)->start, y = ((const struct piece *)b)->start;
+
+	return x < y ? -1 : x > y;
+}
+
+/* In order, and what touches is one. */
+static void pieces_merge(struct pieces *ps)
+{
+	size_t n = 0;
+
+	if (ps->n)
+		qsort(ps->p, ps->n, sizeof(*ps->p), piece_compare);
+	for (size_t i = 0; i < ps->n; i++) {
+		if (n && ps->p[i].start <= ps->p[n - 1].end)
+			ps->p[n - 1].end = max(ps->p[n - 1].end, ps->p[i].end);
+		else
+			ps->p[n++] = ps->p[i];
+	}
+	ps->n = n;
+}
+
+static int pieces_find(struct pieces *ps, u64 start, u64 end)
+{
+	struct um_range *r;
+	int err = 0;
+
+	for (r = range_first(start, end - 1); r && !err; r = range_next(r, start, end - 1)) {
+		u64 s = start, e;
+
+		for (; !err && range_next_pinned(r, &s, end, &e); s = e)
+			err = piece_add(ps, s, e);
+	}
+	if (!err)
+		pieces_merge(ps);
 	return err;
 }
 
-static void away_end(struct away *a, bool commit)
+/* madvise(2) will refuse it, and what is behind it: MS_INVALIDATE has no other effect here. */
+static bool is_locked(u64 start, u64 end)
 {
-	for (size_t i = 0; i < a->n; i++) {
-		if (commit)
-			plan_commit(&a->s[i].plan);
-		else
-			plan_unremap(&a->s[i].plan, a->s[i].plan.n);
-		plan_free(&a->s[i].plan);
-		block_put(a->s[i].block);
-	}
-	sv_free(a->s);
+	return sv_libc.syscall(SYS_msync, start, end - start, MS_INVALIDATE) == -1 && errno == EBUSY;
 }
 
-/* Finds the stretches of [start, end). */
-static int away_collect(struct away *a, u64 start, u64 end)
+/* The stretches of one piece: as the host's mappings cut it. fd, v: between calls. */
+static int away_add_piece(struct away *a, u64 start, u64 end, int *fd, struct sv_vma *v)
 {
-	int fd = -1, err = 0;
-	struct sv_vma v;
-	u64 stop;
+	int err = 0;
 
-	while (!err && start < end && next_stretch(&start, end, &stop)) {
-		if (fd < 0)
-			fd = sv_maps_open(0);
-		if (fd < 0)
+	while (!err && start < end) {
+		u64 stop;
+
+		if (*fd < 0)
+			*fd = sv_maps_open(0);
+		if (*fd < 0)
 			return -ENOMEM;
-		err = sv_vma_find(fd, start, &v);
+		if (start < v->start || start >= v->end)
+			err = sv_vma_find(*fd, start, v);
 		if (err == -EFAULT) {
 			/* Taken away behind our back, page by page as far as we know. */
 			err = 0;
@@ -587,26 +666,55 @@ static int away_collect(struct away *a, u64 start, u64 end)
 		}
 		if (err)
 			break;
-		stop = min(stop, v.end);
+		stop = min(end, v->end);
+		if (a->op == UM_DISCARD && is_locked(start, stop))
+			return 1;
 		/* Discarding a shared page leaves it in its file. */
-		if (a->op != UM_DISCARD || !(v.flags & SV_VMA_SHARED))
+		if (a->op != UM_DISCARD || !(v->flags & SV_VMA_SHARED))
 			err = away_add(a, start, stop);
 		start = stop;
 	}
-	if (fd >= 0)
-		sv_libc.close(fd);
 	return err;
 }
+
+/* Finds the stretches of [start, end). */
+static int away_collect(struct away *a, u64 start, u64 end)
+{
+	struct pieces ps = { 0 };
+	struct sv_vma v = { 0 };
+	int fd = -1, err;
+
+	if (start >= end)
+		return 0;
+	err = pieces_find(&ps, start, end);
+	for (size_t i = 0; i < ps.n && !err; i++)
+		err = away_add_piece(a, ps.p[i].start, ps.p[i].end, &fd, &v);
+	if (fd >= 0)
+		sv_libc.close(fd);
+	sv_free(ps.p);
+	return min(err, 0);
+}
+
+/* What the call under way takes away: decided about when it is through. um_lock for writing */
+static struct away away;
 
 /* All of [start, end) that is pinned and there, or (-errno) nothing. */
 static int range_away(u64 start, u64 end, enum um_op op)
 {
-	struct away a = { .op = op };
-	int err = away_collect(&a, start, end);
+	int err;
 
-	if (!err)
-		err = away_move(&a);
-	away_end(&a, !err);
+	away.op = op;
+	err = away_collect(&away, start, end);
+	if (!err && away.n) {
+		size_t moved = away_move(&away);
+
+		if (moved == away.n)
+			return 0;
+		err = -ENOMEM;
+		away_end(&away, moved, true);
+	} else if (err) {
+		away_end(&away, 0, false);
+	}
 	return err;
 }
 
@@ -639,10 +747,9 @@ static void move_end(bool failed, u64 old, u64 new_addr)
 
 static int move_begin(u64 start, u64 len)
 {
-	u64 first = start, stop;
 	int err;
 
-	if (!len || !next_stretch(&first, start + len, &stop))
+	if (!len || !range_is_pinned(start, start + len))
 		return 0;
 	moving.limbo = reserve(len);
 	moving.len = len;
@@ -669,6 +776,7 @@ static void change_after(struct sv_mem_event *ev)
 {
 	if (is_none_of_ours(ev))
 		return;
+	away_end(&away, away.n, ev->failed);
 	if (ev->change == SV_MEM_MOVE)
 		move_end(ev->failed, ev->addr, ev->new_addr);
 	__atomic_fetch_add(&moves, 1, __ATOMIC_RELEASE);

@@ -505,6 +505,101 @@ static void a_fault_says_exactly_how_far_it_got(void **state)
 	munmap(q, 64 * PAGE);
 }
 
+/* All of the program's n pages at p hold what they held, and the device sees what it writes. */
+static void check_intact(struct env *e, u8 *p, u64 iova, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(p[i * PAGE], 1 + i);
+		assert_int_equal(p[i * PAGE + PAGE - 1], 1 + i);
+		assert_int_equal(env_peek(&e->d[0], iova + i * PAGE), 1 + i);
+		assert_int_equal(env_poke(&e->d[0], iova + i * PAGE + 1, 0x77), 0);
+		assert_int_equal(p[i * PAGE + 1], 0x77);
+		p[i * PAGE + 1] = (u8)(1 + i);
+	}
+}
+
+static void a_call_that_fails_takes_nothing(void **state)
+{
+	enum { N = 8 };
+	int fd = memfd_create("private", MFD_CLOEXEC);
+	u8 *p = env_memory(N * PAGE), *locked = env_memory(N * PAGE), *target, *file;
+	struct env e;
+
+	env_up(&e);
+	assert_int_equal(env_attach(&e.d[0], e.ioas), 0);
+	fill_pages(p, N, 1);
+	assert_int_equal(env_map(&e, e.ioas, p, N * PAGE, IOVA, RW), 0);
+	/* A fixed mapping of nothing. */
+	assert_ptr_equal(softvirt_mmap(p, N * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0), MAP_FAILED);
+	assert_int_equal(errno, EBADF);
+	check_intact(&e, p, IOVA, N);
+	/* A remap with a flag that there isn't: no page is cut off, the target is left alone. */
+	assert_ptr_equal(softvirt_mremap(p, N * PAGE, PAGE, 0x100), MAP_FAILED);
+	assert_int_equal(errno, EINVAL);
+	target = env_memory(N * PAGE);
+	fill_pages(target, N, 1);
+	assert_ptr_equal(softvirt_mremap(p, N * PAGE, N * PAGE, MREMAP_FIXED, target), MAP_FAILED);
+	assert_int_equal(errno, EINVAL);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(target[i * PAGE], 1 + i);
+	check_intact(&e, p, IOVA, N);
+	/* Locked memory can't be discarded, pinned or not. */
+	assert_int_equal(env_unmap(&e, e.ioas, 0, ~0ull), 0);
+	fill_pages(locked, N, 1);
+	if (!mlock(locked + PAGE, PAGE)) {
+		assert_int_equal(env_map(&e, e.ioas, locked, N * PAGE, IOVA, RW), 0);
+		assert_int_equal(softvirt_madvise(locked + PAGE, PAGE, MADV_DONTNEED), -1);
+		assert_int_equal(errno, EINVAL);
+		check_intact(&e, locked, IOVA, N);
+		assert_int_equal(env_unmap(&e, e.ioas, 0, ~0ull), 0);
+	}
+	/* Nor can private pages of a file be given up lazily. */
+	assert_int_equal(ftruncate(fd, N * PAGE), 0);
+	file = mmap(NULL, N * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	assert_ptr_not_equal(file, MAP_FAILED);
+	fill_pages(file, N, 1);
+	assert_int_equal(env_map(&e, e.ioas, file, N * PAGE, IOVA, RW), 0);
+	assert_int_equal(softvirt_madvise(file, N * PAGE, MADV_FREE), -1);
+	assert_int_equal(errno, EINVAL);
+	check_intact(&e, file, IOVA, N);
+	/* A hole is an error, too, but what is around it has gone. */
+	munmap(file + PAGE, PAGE);
+	assert_int_equal(softvirt_madvise(file, N * PAGE, MADV_DONTNEED), -1);
+	assert_int_equal(errno, ENOMEM);
+	assert_int_equal(file[0], 0);
+	assert_int_equal(file[2 * PAGE], 0);
+	assert_int_equal(env_peek(&e.d[0], IOVA + 2 * PAGE), 3);
+	assert_int_equal(env_unmap(&e, e.ioas, 0, ~0ull), 0);
+	env_detach(&e.d[0]);
+	env_down(&e);
+	close(fd);
+	munmap(p, N * PAGE);
+	munmap(locked, N * PAGE);
+	munmap(target, N * PAGE);
+	munmap(file, N * PAGE);
+}
+
+/* More than the host has mappings for, if each page went by itself. */
+static void many_pages_pinned_one_by_one_go_together(void **state)
+{
+	enum { N = 70000 };
+	u8 *p = env_memory(N * PAGE);
+	struct env e;
+
+	env_up(&e);
+	assert_int_equal(env_attach(&e.d[0], e.ioas), 0);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(env_map(&e, e.ioas, p + i * PAGE, PAGE, IOVA + i * PAGE, RW), 0);
+	p[0] = 1;
+	p[(N - 1) * PAGE] = 2;
+	assert_int_equal(softvirt_munmap(p, N * PAGE), 0);
+	assert_int_equal(env_peek(&e.d[0], IOVA), 1);
+	assert_int_equal(env_peek(&e.d[0], IOVA + (N - 1) * PAGE), 2);
+	assert_int_equal(env_unmap(&e, e.ioas, 0, ~0ull), 0);
+	env_detach(&e.d[0]);
+	env_down(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +607,8 @@ int main(void)
 		cmocka_unit_test(memory_is_looked_at_when_it_is_pinned),
 		cmocka_unit_test(unmapped_memory_stays_with_the_device),
 		cmocka_unit_test(replaced_discarded_and_moved),
+		cmocka_unit_test(a_call_that_fails_takes_nothing),
+		cmocka_unit_test(many_pages_pinned_one_by_one_go_together),
 		cmocka_unit_test(random_changes_of_memory),
 		cmocka_unit_test(failures_while_memory_moves),
 		cmocka_unit_test(a_device_sees_no_gap),
