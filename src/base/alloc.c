@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem_notify.h"
+
 __thread unsigned sv_fault_countdown __attribute__((tls_model("initial-exec")));
 static __thread bool fault_fired;
+__thread unsigned sv_mem_quiet __attribute__((tls_model("initial-exec")));
 
 bool sv_fault_slow(void)
 {
@@ -29,14 +32,22 @@ bool sv_fault_fired(void)
 	return fault_fired;
 }
 
+/* The allocator may be one that unmaps memory now and then, by calls that the library sees. */
+#define QUIETLY(expr) ({ \
+	__typeof__(expr) _p; \
+	sv_mem_quiet_begin(); \
+	_p = (expr); \
+	sv_mem_quiet_end(); \
+	_p; })
+
 void *sv_alloc(size_t size)
 {
-	return sv_fault() ? NULL : malloc(size ? size : 1);
+	return sv_fault() ? NULL : QUIETLY(malloc(size ? size : 1));
 }
 
 void *sv_zalloc(size_t size)
 {
-	return sv_fault() ? NULL : calloc(1, size ? size : 1);
+	return sv_fault() ? NULL : QUIETLY(calloc(1, size ? size : 1));
 }
 
 void *sv_calloc(size_t n, size_t size)
@@ -50,7 +61,7 @@ void *sv_calloc(size_t n, size_t size)
 
 void *sv_realloc(void *p, size_t size)
 {
-	return sv_fault() ? NULL : realloc(p, size ? size : 1);
+	return sv_fault() ? NULL : QUIETLY(realloc(p, size ? size : 1));
 }
 
 void *sv_realloc_array(void *p, size_t n, size_t size)
@@ -66,7 +77,7 @@ void *sv_alloc_aligned(size_t align, size_t size)
 {
 	void *p = NULL;
 
-	if (sv_fault() || posix_memalign(&p, max(align, sizeof(void *)), size ? size : 1))
+	if (sv_fault() || QUIETLY(posix_memalign(&p, max(align, sizeof(void *)), size ? size : 1)))
 		return NULL;
 	return p;
 }
@@ -85,5 +96,7 @@ char *sv_strdup(const char *s)
 
 void sv_free(void *p)
 {
+	sv_mem_quiet_begin();
 	free(p);
+	sv_mem_quiet_end();
 }

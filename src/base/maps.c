@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/libc.h"
+#include "base/mem_notify.h"
 
 /* The host's answer to "which mapping is at, or next behind, addr". */
 struct procmap_query {
@@ -80,6 +81,7 @@ int sv_vma_next(int fd, u64 addr, struct sv_vma *v)
 	struct procmap_query q = {
 		.size = sizeof(q), .query_addr = addr, .query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA,
 	};
+	int err;
 
 	if (!sv_libc.ioctl(fd, PROCMAP_QUERY, &q)) {
 		v->start = q.vma_start;
@@ -90,7 +92,13 @@ int sv_vma_next(int fd, u64 addr, struct sv_vma *v)
 		v->flags = (u32)q.vma_flags;
 		return 0;
 	}
-	return errno == ENOENT ? -EFAULT : next_from_text(fd, addr, v);
+	if (errno == ENOENT)
+		return -EFAULT;
+	/* Reading text asks for memory, perhaps under a lock of those who watch the program's. */
+	sv_mem_quiet_begin();
+	err = next_from_text(fd, addr, v);
+	sv_mem_quiet_end();
+	return err;
 }
 
 int sv_vma_find(int fd, u64 addr, struct sv_vma *v)

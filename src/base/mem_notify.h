@@ -12,7 +12,8 @@
  * failed set. While no watcher has anything to watch (sv_mem_watched is 0) it costs one load.
  *
  * Calls made by raw system calls and inside of the C library (free(), stacks of threads) are not
- * seen.
+ * seen; nor is what the program's own allocator gives back when the library asks it for memory or
+ * returns some (sv_mem_quiet), which happens under any of the library's locks.
  */
 #ifndef SV_BASE_MEM_NOTIFY_H
 #define SV_BASE_MEM_NOTIFY_H
@@ -45,9 +46,26 @@ struct sv_mem_watcher {
 /* How many ranges all watchers together watch; each adds and subtracts its own. */
 extern unsigned long sv_mem_watched;
 
+/*
+ * alloc.c's. Above 0: this thread is in the allocator by the library's doing. The compiler believes that malloc
+ * and free look at nothing, hence the barriers.
+ */
+extern __thread unsigned sv_mem_quiet __attribute__((tls_model("initial-exec")));
+static inline void sv_mem_quiet_begin(void)
+{
+	sv_mem_quiet++;
+	__asm__ __volatile__("" ::: "memory");
+}
+
+static inline void sv_mem_quiet_end(void)
+{
+	__asm__ __volatile__("" ::: "memory");
+	sv_mem_quiet--;
+}
+
 static inline bool sv_mem_is_watched(void)
 {
-	return unlikely(__atomic_load_n(&sv_mem_watched, __ATOMIC_SEQ_CST));
+	return unlikely(__atomic_load_n(&sv_mem_watched, __ATOMIC_SEQ_CST)) && !sv_mem_quiet;
 }
 
 static inline void sv_mem_watch(long ranges)

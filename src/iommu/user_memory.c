@@ -611,8 +611,11 @@ static void pieces_merge(struct pieces *ps)
 {
 	size_t n = 0;
 
+	/* The C library's sort asks for memory, too. */
+	sv_mem_quiet_begin();
 	if (ps->n)
 		qsort(ps->p, ps->n, sizeof(*ps->p), piece_compare);
+	sv_mem_quiet_end();
 	for (size_t i = 0; i < ps->n; i++) {
 		if (n && ps->p[i].start <= ps->p[n - 1].end)
 			ps->p[n - 1].end = max(ps->p[n - 1].end, ps->p[i].end);

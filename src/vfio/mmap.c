@@ -526,8 +526,8 @@ void *vfio_mmap(struct sv_file *f, void *addr, size_t len, int prot, int flags, 
 		/* Where something else was before, pages without access stay in its place. */
 		if (err && (flags & MAP_FIXED))
 			(void)mprotect(p, len, PROT_NONE);
-		else if (err)
-			munmap(p, len);
+		else if (err)	/* by number: under the preload library munmap() comes back here */
+			sv_libc.syscall(SYS_munmap, p, len);
 	}
 	if (!err) {
 		m->file = sv_file_get(f);
