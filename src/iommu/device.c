@@ -21,25 +21,42 @@
 
 /* What a group has at one PASID. */
 struct iommufd_attach {
-	struct list_head node;		/* igroup->attaches */
-	u32 pasid;
+	struct interval_tree_node node;	/* igroup->attaches; by PASID */
 	struct iommufd_hw_pagetable *hwpt;
-	struct list_head devices;	/* struct attached_device; never empty once published */
+	struct interval_tree devices;	/* struct attached_device; never empty once published */
+	u32 nr_devices;
 };
 
 struct attached_device {
-	struct list_head node;
+	struct interval_tree_node node;	/* by the id of idev */
 	struct iommufd_device *idev;
 };
 
+static u32 pasid_of(const struct iommufd_attach *a)
+{
+	return (u32)a->node.start;
+}
+
+static struct attached_device *device_of(struct interval_tree_node *n)
+{
+	return n ? container_of(n, struct attached_device, node) : NULL;
+}
+
+#define for_each_device(d, a) \
+	for ((d) = device_of(interval_tree_first(&(a)->devices)); (d); \
+	     (d) = device_of(interval_tree_next(&(d)->node)))
+
+static void node_set(struct interval_tree_node *n, u64 key)
+{
+	n->start = key;
+	n->last = key;
+}
+
 static struct iommufd_group *group_find(struct iommufd_ctx *ictx, struct iommu_group *group)
 {
-	struct iommufd_group *igroup;
+	struct interval_tree_node *n = interval_tree_iter_first(&ictx->groups, (u64)group, (u64)group);
 
-	list_for_each_entry(igroup, &ictx->groups, node)
-		if (igroup->group == group)
-			return igroup;
-	return NULL;
+	return n ? container_of(n, struct iommufd_group, node) : NULL;
 }
 
 static struct iommufd_group *group_get(struct iommufd_ctx *ictx, struct iommu_dev *dev)
@@ -58,8 +75,9 @@ static struct iommufd_group *group_get(struct iommufd_ctx *ictx, struct iommu_de
 		fresh = NULL;
 		igroup->group = dev->group;
 		sv_mutex_init(&igroup->lock);
-		INIT_LIST_HEAD(&igroup->attaches);
-		list_add_tail(&igroup->node, &ictx->groups);
+		interval_tree_init(&igroup->attaches);
+		node_set(&igroup->node, (u64)dev->group);
+		interval_tree_insert(&ictx->groups, &igroup->node);
 	}
 	igroup->refs++;
 	sv_mutex_unlock(&ictx->lock);
@@ -74,7 +92,7 @@ static void group_put(struct iommufd_ctx *ictx, struct iommufd_group *igroup)
 	sv_mutex_lock(&ictx->lock);
 	last = !--igroup->refs;
 	if (last)
-		list_del(&igroup->node);
+		interval_tree_remove(&ictx->groups, &igroup->node);
 	sv_mutex_unlock(&ictx->lock);
 	if (last) {
 		sv_mutex_destroy(&igroup->lock);
@@ -91,6 +109,9 @@ void iommufd_device_destroy(struct iommufd_object *obj)
 {
 	struct iommufd_device *idev = container_of(obj, struct iommufd_device, obj);
 
+	sv_mutex_lock(&idev->ictx->lock);
+	interval_tree_remove(&idev->ictx->devices, &idev->by_dev);
+	sv_mutex_unlock(&idev->ictx->lock);
 	iommu_group_release_dma_owner(idev->dev->group, idev->ictx);
 	group_put(idev->ictx, idev->igroup);
 	sv_cond_destroy(&idev->vdev_gone);
@@ -127,6 +148,10 @@ struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct iomm
 	sv_mutex_init(&idev->vdev_lock);
 	sv_cond_init(&idev->vdev_gone);
 	iommufd_object_hold(&idev->obj);	/* who binds, until unbind */
+	node_set(&idev->by_dev, (u64)dev);
+	sv_mutex_lock(&ictx->lock);
+	interval_tree_insert(&ictx->devices, &idev->by_dev);
+	sv_mutex_unlock(&ictx->lock);
 	*id = idev->obj.id;
 	iommufd_object_finalize(ictx, &idev->obj);
 	return idev;
@@ -194,22 +219,14 @@ static void iopf_disable(struct iommufd_device *idev)
 
 static struct iommufd_attach *attach_find(struct iommufd_group *igroup, u32 pasid)
 {
-	struct iommufd_attach *a;
+	struct interval_tree_node *n = interval_tree_iter_first(&igroup->attaches, pasid, pasid);
 
-	list_for_each_entry(a, &igroup->attaches, node)
-		if (a->pasid == pasid)
-			return a;
-	return NULL;
+	return n ? container_of(n, struct iommufd_attach, node) : NULL;
 }
 
 static struct attached_device *attach_device(struct iommufd_attach *a, struct iommufd_device *idev)
 {
-	struct attached_device *d;
-
-	list_for_each_entry(d, &a->devices, node)
-		if (d->idev == idev)
-			return d;
-	return NULL;
+	return device_of(interval_tree_iter_first(&a->devices, idev->obj.id, idev->obj.id));
 }
 
 /* May this HWPT be the group's at this PASID, beside what it has at others? */
@@ -221,10 +238,8 @@ static int check_pasid(struct iommufd_hw_pagetable *hwpt, struct iommufd_device 
 	if (pasid == IOMMU_NO_PASID) {
 		if (hwpt->pasid_compat)
 			return 0;
-		list_for_each_entry(a, &igroup->attaches, node)
-			if (a->pasid != IOMMU_NO_PASID)
-				return -EINVAL;
-		return 0;
+		return interval_tree_iter_first(&igroup->attaches, IOMMU_NO_PASID + 1, ~0ull) ?
+			-EINVAL : 0;
 	}
 	if (!hwpt->pasid_compat || pasid >= idev->dev->max_pasids)
 		return -EINVAL;
@@ -301,13 +316,14 @@ static int attach_locked(struct iommufd_device *idev, struct iommufd_hw_pagetabl
 		goto free;
 	}
 	if (fresh) {
-		a->pasid = pasid;
 		a->hwpt = hwpt;
-		INIT_LIST_HEAD(&a->devices);
-		list_add_tail(&a->node, &igroup->attaches);
+		node_set(&a->node, pasid);
+		interval_tree_insert(&igroup->attaches, &a->node);
 	}
 	d->idev = idev;
-	list_add_tail(&d->node, &a->devices);
+	node_set(&d->node, idev->obj.id);
+	interval_tree_insert(&a->devices, &d->node);
+	a->nr_devices++;
 	iommufd_object_hold(&hwpt->obj);
 	return 0;
 free:
@@ -333,10 +349,10 @@ static void unreserve_n(struct iommufd_attach *a, struct iommufd_hwpt_paging *pa
 {
 	struct attached_device *d;
 
-	list_for_each_entry(d, &a->devices, node) {
+	for_each_device(d, a) {
 		if (!n--)
 			break;
-		unreserve(d->idev, paging, a->pasid);
+		unreserve(d->idev, paging, pasid_of(a));
 	}
 }
 
@@ -346,8 +362,8 @@ static int reserve_all(struct iommufd_attach *a, struct iommufd_hwpt_paging *pag
 	size_t n = 0;
 	int err;
 
-	list_for_each_entry(d, &a->devices, node) {
-		err = reserve(d->idev, paging, a->pasid);
+	for_each_device(d, a) {
+		err = reserve(d->idev, paging, pasid_of(a));
 		if (err) {
 			unreserve_n(a, paging, n);
 			return err;
@@ -364,28 +380,25 @@ static int reserve_all(struct iommufd_attach *a, struct iommufd_hwpt_paging *pag
 static int connect_all(struct iommufd_attach *a, struct iommufd_hw_pagetable *hwpt)
 {
 	struct iommufd_hw_pagetable *old = a->hwpt;
-	struct attached_device *d;
+	struct attached_device *d, *failed;
+	u32 pasid = pasid_of(a);
 	int err = 0;
 
-	list_for_each_entry(d, &a->devices, node) {
-		err = connect(d->idev, hwpt, a->pasid);
+	for_each_device(d, a) {
+		err = connect(d->idev, hwpt, pasid);
 		if (err)
 			break;
 	}
-	if (!err) {
-		list_for_each_entry(d, &a->devices, node)
-			disconnected(d->idev, old, a->pasid);
-		return 0;
-	}
-	for (struct list_head *p = d->node.prev; p != &a->devices; p = p->prev) {
-		struct iommufd_device *idev = list_entry(p, struct attached_device, node)->idev;
-
-		if (iommu_attach(old->domain, idev->dev, a->pasid)) {
-			iommu_detach(idev->dev, a->pasid);
+	failed = d;
+	for_each_device(d, a) {
+		if (d == failed)
+			break;
+		if (err && iommu_attach(old->domain, d->idev->dev, pasid)) {
+			iommu_detach(d->idev->dev, pasid);
 			sv_warn("iommufd: %s can't have its domain back: blocked",
-				dev_name(&idev->dev->dev));
+				dev_name(&d->idev->dev->dev));
 		}
-		disconnected(idev, hwpt, a->pasid);
+		disconnected(d->idev, err ? hwpt : old, pasid);
 	}
 	return err;
 }
@@ -398,7 +411,6 @@ static struct iommufd_hw_pagetable *replace_locked(struct iommufd_device *idev, 
 	struct iommufd_hwpt_paging *paging = iommufd_hwpt_find_paging(hwpt), *old_paging;
 	struct iommufd_hw_pagetable *old;
 	bool other_ioas;
-	size_t n;
 	int err;
 
 	if (!a || !attach_device(a, idev))
@@ -425,10 +437,9 @@ static struct iommufd_hw_pagetable *replace_locked(struct iommufd_device *idev, 
 	if (other_ioas)
 		unreserve_n(a, old_paging, ~0ul);
 	a->hwpt = hwpt;
-	n = list_count_nodes(&a->devices);
-	for (size_t i = 0; i < n; i++)
+	for (u32 i = 0; i < a->nr_devices; i++)
 		iommufd_object_hold(&hwpt->obj);
-	for (size_t i = 1; i < n; i++)
+	for (u32 i = 1; i < a->nr_devices; i++)
 		iommufd_object_unhold(&old->obj);
 	return old;
 }
@@ -546,10 +557,11 @@ void iommufd_device_detach(struct iommufd_device *idev, u32 pasid)
 		iommu_detach(idev->dev, pasid);
 		disconnected(idev, hwpt, pasid);
 		unreserve(idev, iommufd_hwpt_find_paging(hwpt), pasid);
-		list_del(&d->node);
+		interval_tree_remove(&a->devices, &d->node);
+		a->nr_devices--;
 		sv_free(d);
-		if (list_empty(&a->devices)) {
-			list_del(&a->node);
+		if (interval_tree_empty(&a->devices)) {
+			interval_tree_remove(&idev->igroup->attaches, &a->node);
 			sv_free(a);
 		}
 	}

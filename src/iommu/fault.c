@@ -21,14 +21,12 @@ _Static_assert(!offsetof(struct iommufd_fault, common.obj), "_iommufd_object_all
 /* The device object of this context; 0: it is being unbound. */
 static u32 find_dev_id(struct iommufd_ctx *ictx, const struct iommu_dev *dev)
 {
-	struct iommufd_object *obj = NULL;
-	u32 id = 0;
+	struct interval_tree_node *n;
+	u32 id;
 
 	sv_mutex_lock(&ictx->lock);
-	while (!id && (obj = iommufd_next_object(ictx, obj)))
-		if (obj->type == IOMMUFD_OBJ_DEVICE &&
-		    container_of(obj, struct iommufd_device, obj)->dev == dev)
-			id = obj->id;
+	n = interval_tree_iter_first(&ictx->devices, (u64)dev, (u64)dev);
+	id = n ? container_of(n, struct iommufd_device, by_dev)->obj.id : 0;
 	sv_mutex_unlock(&ictx->lock);
 	return id;
 }

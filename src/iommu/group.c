@@ -2,7 +2,7 @@
 /*
  * Groups of requesters, who has claimed them, and what is attached to whom.
  *
- * Groups are in one list under groups_lock; a group lives as long as a requester is in it.
+ * Groups are in one tree under groups_lock; a group lives as long as a requester is in it.
  * Attachments of a requester (for each PASID its domain) and the claim are under the group's lock.
  * That lock is taken here and held around the domain's attach_dev.
  */
@@ -13,19 +13,18 @@
 #include "base/alloc.h"
 
 struct attachment {
-	struct list_head node;
-	u32 pasid;
+	struct interval_tree_node node;	/* by PASID */
 	struct iommu_domain *domain;
 };
 
 static struct sv_mutex groups_lock = SV_MUTEX_INIT;
-static LIST_HEAD(groups);
+static struct interval_tree groups;
 
 /* A forked child has none of the functions in them (src/pci/dev.c). */
 static void forked(void)
 {
 	sv_mutex_init(&groups_lock);
-	INIT_LIST_HEAD(&groups);
+	interval_tree_init(&groups);
 }
 
 static void __attribute__((constructor)) group_init(void)
@@ -35,12 +34,9 @@ static void __attribute__((constructor)) group_init(void)
 
 static struct iommu_group *group_find(u32 id)
 {
-	struct iommu_group *g;
+	struct interval_tree_node *n = interval_tree_iter_first(&groups, id, id);
 
-	list_for_each_entry(g, &groups, node)
-		if (g->id == id)
-			return g;
-	return NULL;
+	return n ? container_of(n, struct iommu_group, node) : NULL;
 }
 
 struct iommu_group *iommu_group_get_by_id(u32 id)
@@ -57,7 +53,7 @@ static void group_put(struct iommu_group *g)
 {
 	if (--g->refs)
 		return;
-	list_del(&g->node);
+	interval_tree_remove(&groups, &g->node);
 	sv_mutex_destroy(&g->lock);
 	sv_free(g);
 }
@@ -74,7 +70,9 @@ static struct iommu_group *group_get(u32 id)
 		g->id = id;
 		sv_mutex_init(&g->lock);
 		INIT_LIST_HEAD(&g->devices);
-		list_add_tail(&g->node, &groups);
+		g->node.start = id;
+		g->node.last = id;
+		interval_tree_insert(&groups, &g->node);
 	}
 	g->refs++;
 	return g;
@@ -85,7 +83,7 @@ int iommu_dev_init(struct iommu_dev *dev, u32 group_id)
 	struct iommu_group *g;
 	int err = 0;
 
-	INIT_LIST_HEAD(&dev->attached);
+	interval_tree_init(&dev->attached);
 	dev->owner = NULL;
 	dev->iommu_priv = NULL;
 	sv_mutex_lock(&groups_lock);
@@ -111,7 +109,7 @@ void iommu_dev_fini(struct iommu_dev *dev)
 {
 	struct iommu_group *g = dev->group;
 
-	WARN_ON(!list_empty(&dev->attached));
+	WARN_ON(!interval_tree_empty(&dev->attached));
 	sv_mutex_lock(&groups_lock);
 	sv_mutex_lock(&g->lock);
 	list_del(&dev->group_node);
@@ -176,12 +174,9 @@ u64 iommu_unmap(struct iommu_domain *d, u64 iova, u64 len)
 
 static struct attachment *attachment_find(struct iommu_dev *dev, u32 pasid)
 {
-	struct attachment *a;
+	struct interval_tree_node *n = interval_tree_iter_first(&dev->attached, pasid, pasid);
 
-	list_for_each_entry(a, &dev->attached, node)
-		if (a->pasid == pasid)
-			return a;
-	return NULL;
+	return n ? container_of(n, struct attachment, node) : NULL;
 }
 
 static int attach_locked(struct iommu_domain *d, struct iommu_dev *dev, u32 pasid)
@@ -193,7 +188,8 @@ static int attach_locked(struct iommu_domain *d, struct iommu_dev *dev, u32 pasi
 		fresh = sv_zalloc(sizeof(*fresh));
 		if (!fresh)
 			return -ENOMEM;
-		fresh->pasid = pasid;
+		fresh->node.start = pasid;
+		fresh->node.last = pasid;
 		fresh->domain = dev->iommu->blocked_domain;
 		a = fresh;
 	}
@@ -204,7 +200,7 @@ static int attach_locked(struct iommu_domain *d, struct iommu_dev *dev, u32 pasi
 	}
 	a->domain = d;
 	if (fresh)
-		list_add_tail(&fresh->node, &dev->attached);
+		interval_tree_insert(&dev->attached, &fresh->node);
 	return 0;
 }
 
@@ -232,7 +228,7 @@ void iommu_detach(struct iommu_dev *dev, u32 pasid)
 	if (a) {
 		/* Blocking a device can't fail. */
 		WARN_ON(blocked->ops->attach_dev(blocked, dev, pasid, a->domain));
-		list_del(&a->node);
+		interval_tree_remove(&dev->attached, &a->node);
 		sv_free(a);
 	}
 	sv_mutex_unlock(&dev->group->lock);

@@ -65,12 +65,14 @@ struct iommufd_ctx {
 	u8 account_mode;		/* USER or MM; only while there are no objects */
 	u8 no_iommu_mode;		/* lock */
 	struct iommufd_ioas *vfio_ioas;	/* lock */
-	struct list_head groups;	/* lock; device.c's */
+	struct interval_tree groups;	/* lock; device.c's */
+	struct interval_tree devices;	/* lock; struct iommufd_device, by the address of dev */
 	struct sv_mutex lock;		/* the table; innermost but for allocation */
 	struct sv_cond destroy_wait;	/* a shortterm_users has become 0 */
 	struct iommufd_object **objects;	/* by id - 1; NULL: free; see main.c */
 	u32 nr_objects, room_objects;	/* in use (also: reserved), allocated */
-	u32 next_free;			/* no index below is free */
+	u32 nr_used;			/* no index from here on has ever been in use */
+	u32 *freed, nr_freed;		/* those below that are free: a heap, the lowest first; room_objects */
 };
 
 static inline struct iommufd_ctx *iommufd_ctx_of(struct sv_file *f)
@@ -111,8 +113,6 @@ void iommufd_object_put_and_try_destroy(struct iommufd_ctx *ictx, struct iommufd
 
 /* The same; the id stays taken, and unknown to everybody, until the context is closed. */
 void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_object *obj);
-/* The first (prev NULL) or next finalized object; ictx->lock held. */
-struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx, struct iommufd_object *prev);
 
 /*
  * The command's snapshot goes back to the caller now, before what can't be undone. 0 or
@@ -158,13 +158,14 @@ struct io_pagetable {
 	struct interval_tree areas;	/* iopt_area.node */
 	struct interval_tree allowed;	/* iopt_range: IOVAs that can't become reserved */
 	struct interval_tree reserved;	/* iopt_range: IOVAs that can't be mapped */
+	struct interval_tree owners;	/* the same ranges, by owner */
 	bool disable_large_pages;
 	u64 iova_alignment;
 };
 
 struct iopt_range {
 	struct interval_tree_node node;
-	void *owner;			/* of a reserved one */
+	struct interval_tree_node by_owner;	/* of a reserved one: start is the owner's address */
 };
 
 struct iommufd_ioas {

@@ -25,6 +25,7 @@
 #ifndef SV_IOMMU_IOMMU_H
 #define SV_IOMMU_IOMMU_H
 
+#include "base/interval_tree.h"
 #include "base/list.h"
 #include "base/sync.h"
 #include "base/types.h"
@@ -193,7 +194,7 @@ struct iommu_dev {
 	bool pri;			/* can take page faults and try again */
 	bool in_ctx;			/* lives in the context that it is bound to, and ends with it (a test's) */
 	struct list_head group_node;	/* iommu_group.devices; the group's lock */
-	struct list_head attached;	/* what iommu_attach() has attached (group.c); the group's lock */
+	struct interval_tree attached;	/* by PASID, what iommu_attach() has attached (group.c); the group's lock */
 	void *iommu_priv;		/* the iommu's own, per requester: soft_iommu's struct soft_requester */
 	struct iommu_dma_log *dma_log;	/* iommu_dma_set_log(); atomic */
 	void *owner;			/* who has claimed the group for user space; under the group's lock */
@@ -210,7 +211,7 @@ struct iommu_group {
 	struct list_head devices;
 	void *dma_owner;	/* who holds it for user space, NULL: nobody */
 	u32 dma_owner_count;
-	struct list_head node;
+	struct interval_tree_node node;	/* by id */
 };
 
 /* The IOMMU of emulated devices. */

@@ -54,29 +54,67 @@ static void object_destroy(struct iommufd_object *obj)
 	sv_free(obj);
 }
 
+/* lock held */
+static int table_grow(struct iommufd_ctx *ictx)
+{
+	u32 old = ictx->room_objects, room = max(2 * old, 16u), *freed;
+	struct iommufd_object **objects;
+
+	if (room > MAX_OBJECTS)
+		return -ENOSPC;
+	objects = sv_realloc_array(ictx->objects, room, sizeof(*objects));
+	if (!objects)
+		return -ENOMEM;
+	ictx->objects = objects;
+	/* As many as there may be: freeing an id can't fail. */
+	freed = sv_realloc_array(ictx->freed, room, sizeof(*freed));
+	if (!freed)
+		return -ENOMEM;
+	ictx->freed = freed;
+	memset(objects + old, 0, (room - old) * sizeof(*objects));
+	ictx->room_objects = room;
+	return 0;
+}
+
+static void freed_push(struct iommufd_ctx *ictx, u32 index)
+{
+	u32 *heap = ictx->freed, i = ictx->nr_freed++;
+
+	for (; i && heap[(i - 1) / 2] > index; i = (i - 1) / 2)
+		heap[i] = heap[(i - 1) / 2];
+	heap[i] = index;
+}
+
+static u32 freed_pop(struct iommufd_ctx *ictx)
+{
+	u32 *heap = ictx->freed, lowest = heap[0], last = heap[--ictx->nr_freed];
+	u32 i = 0, child;
+
+	for (; (child = 2 * i + 1) < ictx->nr_freed; i = child) {
+		if (child + 1 < ictx->nr_freed && heap[child + 1] < heap[child])
+			child++;
+		if (heap[child] >= last)
+			break;
+		heap[i] = heap[child];
+	}
+	heap[i] = last;
+	return lowest;
+}
+
 /* The lowest free slot, lock held. */
 static int table_reserve(struct iommufd_ctx *ictx, u32 *id)
 {
-	u32 i = ictx->next_free;
+	u32 i;
+	int err;
 
-	while (i < ictx->room_objects && ictx->objects[i])
-		i++;
-	if (i == ictx->room_objects) {
-		u32 room = max(2 * ictx->room_objects, 16u);
-		struct iommufd_object **objects;
-
-		if (room > MAX_OBJECTS)
-			return -ENOSPC;
-		objects = sv_realloc_array(ictx->objects, room, sizeof(*objects));
-		if (!objects)
-			return -ENOMEM;
-		memset(objects + i, 0, (room - i) * sizeof(*objects));
-		ictx->objects = objects;
-		ictx->room_objects = room;
+	if (!ictx->nr_freed && ictx->nr_used == ictx->room_objects) {
+		err = table_grow(ictx);
+		if (err)
+			return err;
 	}
+	i = ictx->nr_freed ? freed_pop(ictx) : ictx->nr_used++;
 	ictx->objects[i] = RESERVED;
 	ictx->nr_objects++;
-	ictx->next_free = i + 1;
 	*id = i + 1;
 	return 0;
 }
@@ -86,7 +124,7 @@ static void table_free(struct iommufd_ctx *ictx, u32 id)
 {
 	ictx->objects[id - 1] = NULL;
 	ictx->nr_objects--;
-	ictx->next_free = min(ictx->next_free, id - 1);
+	freed_push(ictx, id - 1);
 }
 
 /* NULL: no finalized object. lock held */
@@ -186,14 +224,6 @@ void iommufd_put_object(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 		sv_cond_broadcast(&ictx->destroy_wait);
 		sv_mutex_unlock(&ictx->lock);
 	}
-}
-
-struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx, struct iommufd_object *prev)
-{
-	for (u32 i = prev ? prev->id : 0; i < ictx->room_objects; i++)
-		if (ictx->objects[i] && ictx->objects[i] != RESERVED)
-			return ictx->objects[i];
-	return NULL;
 }
 
 /* The table's short-term reference goes; returns when no ioctl has one. lock held */
@@ -403,6 +433,7 @@ static void iommufd_release(struct sv_file *f)
 			sv_err("iommufd: object %u of type %d outlives its context", i + 1,
 			       ictx->objects[i]->type);
 	sv_free(ictx->objects);
+	sv_free(ictx->freed);
 	sv_cond_destroy(&ictx->destroy_wait);
 	sv_mutex_destroy(&ictx->lock);
 	sv_free(ictx);
@@ -429,7 +460,8 @@ struct iommufd_ctx *iommufd_ctx_create(int o_flags)
 	if (!ictx)
 		return ERR_PTR(-ENOMEM);
 	ictx->account_mode = IOPT_PAGES_ACCOUNT_USER;
-	INIT_LIST_HEAD(&ictx->groups);
+	interval_tree_init(&ictx->groups);
+	interval_tree_init(&ictx->devices);
 	sv_mutex_init(&ictx->lock);
 	sv_cond_init(&ictx->destroy_wait);
 	err = sv_file_create(&iommufd_file_ops, ictx, SV_BACKING_EVENTFD, 0, o_flags,

@@ -90,16 +90,17 @@ struct iommufd_hwpt_paging *iommufd_hwpt_find_paging(struct iommufd_hw_pagetable
  * devices have the same HWPT.
  */
 struct iommufd_group {
-	struct list_head node;		/* ictx->groups */
+	struct interval_tree_node node;	/* ictx->groups; by the address of group */
 	u32 refs;			/* ictx->lock */
 	struct iommu_group *group;
 	struct sv_mutex lock;
-	struct list_head attaches;	/* struct iommufd_attach; lock */
+	struct interval_tree attaches;	/* struct iommufd_attach, by PASID; lock */
 };
 
 struct iommufd_device {
 	struct iommufd_object obj;
 	struct iommufd_ctx *ictx;
+	struct interval_tree_node by_dev;	/* ictx->devices */
 	struct iommufd_group *igroup;
 	struct iommu_dev *dev;
 	bool enforce_cache_coherency;

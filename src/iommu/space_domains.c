@@ -100,23 +100,23 @@ static int reserve(struct io_pagetable *iopt, u64 start, u64 last, void *owner)
 		return -ENOMEM;
 	r->node.start = start;
 	r->node.last = last;
-	r->owner = owner;
+	r->by_owner.start = (u64)owner;
+	r->by_owner.last = (u64)owner;
 	interval_tree_insert(&iopt->reserved, &r->node);
+	interval_tree_insert(&iopt->owners, &r->by_owner);
 	return 0;
 }
 
 static void unreserve(struct io_pagetable *iopt, void *owner)
 {
-	struct interval_tree_node *n, *next;
+	struct interval_tree_node *n;
 
-	for (n = interval_tree_first(&iopt->reserved); n; n = next) {
-		struct iopt_range *r = container_of(n, struct iopt_range, node);
+	while ((n = interval_tree_iter_first(&iopt->owners, (u64)owner, (u64)owner))) {
+		struct iopt_range *r = container_of(n, struct iopt_range, by_owner);
 
-		next = interval_tree_next(n);
-		if (r->owner == owner) {
-			interval_tree_remove(&iopt->reserved, n);
-			sv_free(r);
-		}
+		interval_tree_remove(&iopt->owners, n);
+		interval_tree_remove(&iopt->reserved, &r->node);
+		sv_free(r);
 	}
 }
 

@@ -45,6 +45,33 @@ static void test_ids(void **state)
 	iommu_close(other);
 }
 
+/* Whichever are free, in whatever order they became so. */
+static void test_ids_of_many(void **state)
+{
+	enum { N = 1000 };
+	bool used[N + 1] = { false };
+	int fd = iommu_open();
+	u32 seed = 1;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		u32 id, lowest = 1;
+
+		seed = seed * 1664525 + 1013904223;
+		id = 1 + (seed >> 8) % N;
+		if (used[id]) {
+			assert_return_code(destroy(fd, id), errno);
+			used[id] = false;
+			continue;
+		}
+		while (used[lowest])
+			lowest++;
+		assert_errno(destroy(fd, id), ENOENT);
+		assert_int_equal(ioas_alloc(fd), lowest);
+		used[lowest] = true;
+	}
+	iommu_close(fd);
+}
+
 static void test_busy(void **state)
 {
 	int fd = iommu_open();
@@ -186,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_unknown_ids),
 		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_ids_of_many),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_unwritable_result),
