@@ -124,7 +124,8 @@ void iopt_area_unfill_domains(struct iopt_area *area, struct iopt_pages *pages)
 
 	sv_mutex_lock(&pages->lock);
 	if (area->in_domains) {
-		for (u32 i = 0; i < iopt->nr_domains; i++)
+		/* The last first: that one's track is at hand. */
+		for (u32 i = iopt->nr_domains; i--;)
 			area_unmap(area, pages, iopt->domains[i]);
 		area_unpin(area, pages);
 	}

@@ -71,6 +71,7 @@ static void invalidate(struct dma_buf_attachment *attach)
 		u64 len = iopt_area_length(t->area);
 
 		WARN_ON(t->domain->ops->unmap(t->domain, t->area->node.start, len) != len);
+		t->area->tracks = NULL;
 		list_del(&t->node);
 		sv_free(t);
 	}
@@ -91,6 +92,8 @@ int iopt_dmabuf_track(struct iopt_area *area, struct iopt_pages *pages, struct i
 		return -ENOMEM;
 	t->area = area;
 	t->domain = domain;
+	t->next = area->tracks;
+	area->tracks = t;
 	list_add_tail(&t->node, &pages->tracks);
 	return 0;
 }
@@ -98,16 +101,16 @@ int iopt_dmabuf_track(struct iopt_area *area, struct iopt_pages *pages, struct i
 void iopt_dmabuf_untrack(struct iopt_area *area, struct iopt_pages *pages,
 			 struct iommu_domain *domain)
 {
-	struct iopt_dmabuf_track *t;
+	struct iopt_dmabuf_track **link = &area->tracks, *t;
 
-	list_for_each_entry(t, &pages->tracks, node) {
-		if (t->area != area || t->domain != domain)
-			continue;
-		list_del(&t->node);
-		sv_free(t);
+	while (*link && (*link)->domain != domain)
+		link = &(*link)->next;
+	t = *link;
+	if (WARN_ON(!t))
 		return;
-	}
-	WARN_ON(1);
+	*link = t->next;
+	list_del(&t->node);
+	sv_free(t);
 }
 
 static void detach(struct iopt_pages *pages, bool pinned)

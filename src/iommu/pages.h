@@ -53,7 +53,8 @@ enum iopt_pages_kind {
 
 /* An area of a dma-buf in a domain: what a revoke takes out of it. */
 struct iopt_dmabuf_track {
-	struct list_head node;
+	struct list_head node;		/* pages' tracks */
+	struct iopt_dmabuf_track *next;	/* of the area */
 	struct iopt_area *area;
 	struct iommu_domain *domain;
 };
@@ -96,7 +97,7 @@ struct iopt_pages {
 
 /*
  * A slice of pages at an IOVA. node: iova_lock. pages is NULL while it is being set up or torn
- * down. pages_node, in_domains and num_accesses: pages' lock.
+ * down. pages_node, in_domains, num_accesses and tracks: pages' lock.
  */
 struct iopt_area {
 	struct interval_tree_node node;
@@ -107,6 +108,7 @@ struct iopt_area {
 	int prot;
 	u32 num_accesses;
 	u32 num_locks;			/* pins that bar an unmap; atomic, read under iova_lock for writing */
+	struct iopt_dmabuf_track *tracks;	/* one for each domain */
 	bool in_domains;		/* all of iopt's have it, and domain_tree too */
 	bool prevent_access;		/* being unmapped */
 };
