@@ -137,7 +137,7 @@ void iommufd_access_notify_unmap(struct io_pagetable *iopt, u64 iova, u64 length
 	for (u32 i = 0; i < iopt->nr_accesses; i++) {
 		struct iommufd_access *access = iopt->accesses[i];
 
-		if (!access->ops->unmap || !iommufd_lock_obj(&access->obj))
+		if (!access->ops->unmap || !iommufd_lock_obj(access->ictx, &access->obj))
 			continue;
 		sv_mutex_unlock(&iopt->access_lock);
 		access->ops->unmap(access->data, iova, length);

@@ -472,7 +472,7 @@ static struct iommufd_hw_pagetable *change_auto(struct iommufd_device *idev, u32
 	list_for_each_entry(paging, &ioas->hwpt_list, hwpt_item) {
 		struct iommufd_hw_pagetable *hwpt = &paging->common;
 
-		if (!paging->auto_domain || !iommufd_lock_obj(&hwpt->obj))
+		if (!paging->auto_domain || !iommufd_lock_obj(idev->ictx, &hwpt->obj))
 			continue;
 		old = change(idev, pasid, hwpt);
 		if (!IS_ERR(old))

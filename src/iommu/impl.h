@@ -95,7 +95,9 @@ struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id,
  * The caller knows that the object exists (holds a lock that its destroy takes): false, it is
  * going.
  */
-bool iommufd_lock_obj(struct iommufd_object *obj);
+bool iommufd_lock_obj(struct iommufd_ctx *ictx, struct iommufd_object *obj);
+/* The same for a caller who holds ictx->lock and has found it in the table. */
+bool iommufd_lock_obj_found(struct iommufd_object *obj);
 void iommufd_put_object(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 static inline void iommufd_object_hold(struct iommufd_object *obj)
 {

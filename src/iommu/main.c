@@ -184,16 +184,36 @@ void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx, struct iommufd_o
 	iommufd_object_abort(ictx, obj);
 }
 
-bool iommufd_lock_obj(struct iommufd_object *obj)
+/* After it the object may be gone. */
+static void put_shortterm(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 {
-	if (!refcount_inc_not_zero(&obj->users))
-		return false;
-	if (!refcount_inc_not_zero(&obj->shortterm_users)) {
-		/* Its destroyer holds a user, so this isn't the last one. */
-		iommufd_object_unhold(obj);
-		return false;
+	SV_POINT(&obj->shortterm_users, true);
+	if (refcount_dec_and_test(&obj->shortterm_users)) {
+		sv_mutex_lock(&ictx->lock);
+		sv_cond_broadcast(&ictx->destroy_wait);
+		sv_mutex_unlock(&ictx->lock);
 	}
-	return true;
+}
+
+/*
+ * shortterm_users first: a destroyer that has waited for it to become zero then counts users, and
+ * must not find one here that is about to give up.
+ */
+bool iommufd_lock_obj(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	if (!refcount_inc_not_zero(&obj->shortterm_users))
+		return false;
+	if (refcount_inc_not_zero(&obj->users))
+		return true;
+	put_shortterm(ictx, obj);
+	return false;
+}
+
+/* Under ictx->lock, where who is in the table has users. */
+bool iommufd_lock_obj_found(struct iommufd_object *obj)
+{
+	return refcount_inc_not_zero(&obj->shortterm_users) &&
+	       !WARN_ON(!refcount_inc_not_zero(&obj->users));
 }
 
 struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id,
@@ -205,7 +225,7 @@ struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id,
 		return ERR_PTR(-ENOENT);
 	sv_mutex_lock(&ictx->lock);
 	obj = table_find(ictx, id);
-	if (!obj || (type != IOMMUFD_OBJ_ANY && obj->type != type) || !iommufd_lock_obj(obj))
+	if (!obj || (type != IOMMUFD_OBJ_ANY && obj->type != type) || !iommufd_lock_obj_found(obj))
 		obj = ERR_PTR(-ENOENT);
 	sv_mutex_unlock(&ictx->lock);
 	return obj;
@@ -213,17 +233,9 @@ struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id,
 
 void iommufd_put_object(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 {
-	/*
-	 * users first: who waits for shortterm_users to become zero must find users without
-	 * ours. After the second line the object may be gone.
-	 */
+	/* users first: who waits for shortterm_users to become zero must find users without ours. */
 	iommufd_object_unhold(obj);
-	SV_POINT(&obj->shortterm_users, true);
-	if (refcount_dec_and_test(&obj->shortterm_users)) {
-		sv_mutex_lock(&ictx->lock);
-		sv_cond_broadcast(&ictx->destroy_wait);
-		sv_mutex_unlock(&ictx->lock);
-	}
+	put_shortterm(ictx, obj);
 }
 
 /* The table's short-term reference goes; returns when no ioctl has one. lock held */

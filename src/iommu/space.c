@@ -9,6 +9,8 @@
  */
 #include "iommu/pages.h"
 
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "base/guard.h"
 
@@ -439,6 +441,9 @@ static int unmap_range(struct io_pagetable *iopt, u64 start, u64 last, u64 *unma
 				err = -EDEADLOCK;
 				goto out;
 			}
+			/* One that is ending lets go by itself, when its thread has a CPU again. */
+			if (tries > 1)
+				usleep(min(tries, 10u) * 1000);
 			lock_for_unmap(iopt);
 			continue;
 		}

@@ -23,7 +23,7 @@ static struct iommufd_ioas *get_compat_ioas(struct iommufd_ctx *ictx)
 
 	sv_mutex_lock(&ictx->lock);
 	ioas = ictx->vfio_ioas;
-	if (!ioas || !iommufd_lock_obj(&ioas->obj))
+	if (!ioas || !iommufd_lock_obj_found(&ioas->obj))
 		ioas = ERR_PTR(-ENODEV);
 	sv_mutex_unlock(&ictx->lock);
 	return ioas;

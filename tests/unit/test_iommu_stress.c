@@ -7,6 +7,8 @@
  * mapped there, and devices write nothing else. A device that reads another byte, or memory that
  * changes after its unmap has returned, is a broken invariant.
  */
+#include <sched.h>
+
 #include "base/sync.h"
 #include "iommu_env.h"
 
@@ -175,9 +177,83 @@ static void all_at_once(void **state)
 	env_down(&e);
 }
 
+/* Accesses that pin and end while others unmap what they have pinned: none is left behind. */
+struct pinner {
+	struct iommufd_access *access;
+	struct sv_mutex lock;
+	bool pinned;
+	u64 iova;
+};
+
+static void pinner_unmap(void *data, u64 iova, u64 length)
+{
+	struct pinner *x = data;
+
+	sv_mutex_lock(&x->lock);
+	if (x->pinned && x->iova - iova < length) {
+		iommufd_access_unpin_pages(x->access, x->iova, PAGE);
+		x->pinned = false;
+	}
+	sv_mutex_unlock(&x->lock);
+}
+
+static const struct iommufd_access_ops pinner_ops = { .needs_pin_pages = true, .unmap = pinner_unmap };
+
+static void *pinners(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		struct pinner *x = calloc(1, sizeof(*x));
+		void *addr;
+		u32 id;
+
+		CHECK(x);
+		sv_mutex_init(&x->lock);
+		x->iova = SLOT_IOVA(0);
+		x->access = iommufd_access_create(e.ictx, &pinner_ops, x, &id);
+		CHECK(!IS_ERR(x->access));
+		CHECK(iommufd_access_attach(x->access, e.ioas) == 0);
+		sv_mutex_lock(&x->lock);
+		x->pinned = !iommufd_access_pin_pages(x->access, x->iova, PAGE, &addr,
+						      IOMMUFD_ACCESS_RW_WRITE);
+		sv_mutex_unlock(&x->lock);
+		iommufd_access_destroy(x->access);
+		CHECK(!x->pinned);
+		sv_mutex_destroy(&x->lock);
+		free(x);
+	}
+	return NULL;
+}
+
+static void accesses_end_beside_unmaps(void **state)
+{
+	struct sv_thread t[2];
+	u8 *p = env_memory(PAGE);
+	u32 before;
+
+	stop = false;
+	env_up(&e);
+	before = e.ictx->nr_objects;
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
+		assert_int_equal(sv_thread_create(&t[i], "pinner", pinners, NULL), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		assert_int_equal(env_map(&e, e.ioas, p, PAGE, SLOT_IOVA(0), RW), 0);
+		sched_yield();
+		assert_int_equal(env_unmap(&e, e.ioas, SLOT_IOVA(0), PAGE), 0);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
+		sv_thread_join(&t[i]);
+	assert_int_equal(e.ictx->nr_objects, before);
+	munmap(p, PAGE);
+	env_down(&e);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_at_once) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_at_once),
+		cmocka_unit_test(accesses_end_beside_unmaps),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
