@@ -546,7 +546,8 @@ static void a_call_that_fails_takes_nothing(void **state)
 	/* Locked memory can't be discarded, pinned or not. */
 	assert_int_equal(env_unmap(&e, e.ioas, 0, ~0ull), 0);
 	fill_pages(locked, N, 1);
-	if (!mlock(locked + PAGE, PAGE)) {
+	/* By number: the sanitizers make mlock() do nothing. */
+	if (!syscall(SYS_mlock, locked + PAGE, PAGE)) {
 		assert_int_equal(env_map(&e, e.ioas, locked, N * PAGE, IOVA, RW), 0);
 		assert_int_equal(softvirt_madvise(locked + PAGE, PAGE, MADV_DONTNEED), -1);
 		assert_int_equal(errno, EINVAL);
