@@ -442,12 +442,28 @@ static void plan_commit(struct plan *p)
 	plan_free(p);
 }
 
-static u64 reserve(u64 len)
+/* What the program's call is about: nothing of ours may lie in it, not in a hole of it either. */
+static u64 call_start, call_len;	/* um_lock for writing */
+
+static u64 reserve_anywhere(u64 len)
 {
-	void *p = SV_FAULT(ENOMEM) ? MAP_FAILED :
-		sv_libc.mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = sv_libc.mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? 0 : (u64)p;
+}
+
+static u64 reserve(u64 len)
+{
+	u64 p = SV_FAULT(ENOMEM) ? 0 : reserve_anywhere(len);
+
+	if (!p || p >= call_start + call_len || p + len <= call_start)
+		return p;
+	/* More than fits into any hole of the call's range; the end of it is given back. */
+	sv_libc.syscall(SYS_munmap, p, len);
+	p = reserve_anywhere(len + call_len);
+	if (p)
+		sv_libc.syscall(SYS_munmap, p + len, call_len);
+	return p;
 }
 
 /* Stretches that go away together: all of them, or none. Each is in one mapping of the host. */
@@ -796,6 +812,8 @@ static int change_before(struct sv_mem_event *ev)
 	um_write_lock();
 	if (interval_tree_empty(&ranges))
 		return 0;
+	call_start = ev->addr;
+	call_len = ev->len;
 	switch (ev->change) {
 	case SV_MEM_MOVE:
 		/* What mremap cuts off is unmapped. */

@@ -580,6 +580,37 @@ static void a_call_that_fails_takes_nothing(void **state)
 	munmap(file, N * PAGE);
 }
 
+/* The only free place for a page is a hole in what is unmapped, which goes with the rest. */
+static void what_is_kept_is_not_kept_in_the_way(void **state)
+{
+	enum { N = 8, FILL = 4096 };
+	static void *fill[FILL];
+	u8 *p = env_memory(N * PAGE);
+	unsigned n = 0;
+	struct env e;
+
+	env_up(&e);
+	assert_int_equal(env_attach(&e.d[0], e.ioas), 0);
+	fill_pages(p, N, 1);
+	for (unsigned i = 0; i < N; i += 2)
+		assert_int_equal(env_map(&e, e.ioas, p + i * PAGE, PAGE, IOVA + i * PAGE, RW), 0);
+	/* The host takes the highest place that is free. */
+	do {
+		fill[n] = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_ptr_not_equal(fill[n], MAP_FAILED);
+	} while ((u8 *)fill[n] > p && ++n < FILL);
+	for (unsigned i = 1; i < N; i += 2)
+		munmap(p + i * PAGE, PAGE);
+	assert_int_equal(softvirt_munmap(p, N * PAGE), 0);
+	for (unsigned i = 0; i < N; i += 2)
+		assert_int_equal(env_peek(&e.d[0], IOVA + i * PAGE), 1 + i);
+	assert_int_equal(env_unmap(&e, e.ioas, 0, ~0ull), 0);
+	for (unsigned i = 0; i <= n && i < FILL; i++)
+		munmap(fill[i], PAGE);
+	env_detach(&e.d[0]);
+	env_down(&e);
+}
+
 /* More than the host has mappings for, if each page went by itself. */
 static void many_pages_pinned_one_by_one_go_together(void **state)
 {
@@ -609,6 +640,7 @@ int main(void)
 		cmocka_unit_test(unmapped_memory_stays_with_the_device),
 		cmocka_unit_test(replaced_discarded_and_moved),
 		cmocka_unit_test(a_call_that_fails_takes_nothing),
+		cmocka_unit_test(what_is_kept_is_not_kept_in_the_way),
 		cmocka_unit_test(many_pages_pinned_one_by_one_go_together),
 		cmocka_unit_test(random_changes_of_memory),
 		cmocka_unit_test(failures_while_memory_moves),
