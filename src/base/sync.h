@@ -145,6 +145,11 @@ static inline void sv_read_lock(struct sv_rwlock *l)
 	SV_SYNC_CHECK(pthread_rwlock_rdlock(&l->l));
 }
 
+static inline bool sv_read_trylock(struct sv_rwlock *l)
+{
+	return !pthread_rwlock_tryrdlock(&l->l);
+}
+
 static inline void sv_read_unlock(struct sv_rwlock *l)
 {
 	SV_SYNC_CHECK(pthread_rwlock_unlock(&l->l));

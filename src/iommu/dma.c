@@ -186,8 +186,10 @@ static void run_memory(struct dma *d, struct soft_attach *att, volatile size_t *
 	sv_guard_leave(&g);
 }
 
+__thread bool iommu_dma_at_registers __attribute__((tls_model("initial-exec")));
+
 /* Both ends of at most MMIO_PIECE bytes, each registers or memory. 0 or -errno. */
-static int move_mmio(struct dma *d, u64 dst, u64 src, size_t n, u64 offset)
+static int move_registers(struct dma *d, u64 dst, u64 src, size_t n, u64 offset)
 {
 	u8 bounce[MMIO_PIECE];
 	int err = -ENOENT;
@@ -205,6 +207,16 @@ static int move_mmio(struct dma *d, u64 dst, u64 src, size_t n, u64 offset)
 		return err;
 	err = d->dst_iova ? sv_trap_region_write((void *)dst, bounce, n) : -ENOENT;
 	return err == -ENOENT ? sv_copy_guarded((void *)dst, bounce, n) : err;
+}
+
+static int move_mmio(struct dma *d, u64 dst, u64 src, size_t n, u64 offset)
+{
+	int err;
+
+	iommu_dma_at_registers = true;
+	err = move_registers(d, dst, src, n, offset);
+	iommu_dma_at_registers = false;
+	return err;
 }
 
 /* dma_lock held: registers, up to the end of MMIO_PIECE; or memory that faulted and may be such. */

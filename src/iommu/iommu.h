@@ -282,6 +282,11 @@ void iommu_dma_enable(struct iommu_dev *dev, bool on);
  * an answer already. For a device that stops or is reset, which must not depend on who answers.
  */
 void iommu_dma_page_requests(struct iommu_dev *dev, bool on);
+/*
+ * This thread is accessing registers for a device, with its dma_lock held: whoever takes a translation
+ * away, under whatever locks, waits for it. So it must not wait for such a lock.
+ */
+extern __thread bool iommu_dma_at_registers __attribute__((tls_model("initial-exec")));
 
 /*
  * Who wants to know what a requester writes (VFIO's DMA logging): written is called after each

@@ -55,7 +55,11 @@ static u64 map_len(const struct vfio_map *m)
 	return m->node.last - m->node.start + 1;
 }
 
-/* The program's own accesses, in its fault handler (trap_region.h). */
+/*
+ * The program's own accesses, in its fault handler (trap_region.h); or a device's, into memory that
+ * the program has mapped for it by the address of a BAR's mapping. While the memory is being taken
+ * away the former wait and the latter fail: who takes it away waits for DMA.
+ */
 static int map_access(struct vfio_map *m, u64 off, unsigned size, u64 *val, bool write)
 {
 	struct vfio_device *vdev = m->vdev;
@@ -63,7 +67,10 @@ static int map_access(struct vfio_map *m, u64 off, unsigned size, u64 *val, bool
 
 	if (!(READ_ONCE(m->prot) & (write ? PROT_WRITE : PROT_READ)))
 		return -EACCES;
-	sv_read_lock(&vdev->memory_lock);
+	if (!iommu_dma_at_registers)
+		sv_read_lock(&vdev->memory_lock);
+	else if (!sv_read_trylock(&vdev->memory_lock))
+		return -EIO;
 	if (!vdev->accessible)
 		err = -EIO;
 	else if (write)
