@@ -20,6 +20,17 @@
 #define HUGETLBFS_MAGIC 0x958458f6
 #endif
 
+/* One of the library's objects, whatever it is backed by, is no memory to the program. */
+static bool is_object(int fd)
+{
+	struct sv_file *f = sv_fget(fd, NULL);
+	bool yes = f && sv_fd_is(fd, f);
+
+	if (f)
+		sv_file_put(f);
+	return yes;
+}
+
 /* A file whose pages are memory: 0, and what a mapping's offset must be a multiple of. */
 static int check_memory_file(int fd, u64 start, u64 length, u64 *granule)
 {
@@ -28,6 +39,8 @@ static int check_memory_file(int fd, u64 start, u64 length, u64 *granule)
 
 	if (SV_FAULT(EBADF) || fstatfs(fd, &fs) || fstat(fd, &st))
 		return -EBADF;
+	if (is_object(fd))
+		return -EINVAL;
 	if (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC)
 		return -EINVAL;
 	*granule = fs.f_type == HUGETLBFS_MAGIC ? (u64)fs.f_bsize : SV_PAGE_SIZE;

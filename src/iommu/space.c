@@ -499,7 +499,8 @@ static int split_area(struct iopt_area *area, u64 iova)
 	u64 new_start = iova + 1, byte;
 	struct iopt_area *rhs;
 
-	if (iova == area->node.last)
+	/* The kernel takes neither end for a cut. */
+	if (iova == area->node.start || iova == area->node.last)
 		return 0;
 	if (!pages || area->prevent_access)
 		return -EBUSY;

@@ -2,6 +2,8 @@
 /* IOMMU_IOAS_MAP_FILE on memfds, and IOMMU_IOAS_CHANGE_PROCESS, which only they allow. (dma-bufs: tests/unit.) */
 #include "iommu_abi.h"
 
+#include <linux/kvm.h>
+
 static unsigned ioas;
 
 static void unmap_it(int fd, const void *done)
@@ -17,6 +19,7 @@ static void unmap_it(int fd, const void *done)
 static void files(void **state)
 {
 	int fd = iommu_open(), file = memfd_create("abi", MFD_CLOEXEC), dir = open("/", O_RDONLY | O_CLOEXEC);
+	int kvm, vm, vcpu;
 	struct iommu_ioas_map_file m, good = {
 		.size = sizeof(m), .flags = RW | FIXED, .fd = file, .start = PAGE, .length = PAGE, .iova = IOVA,
 	};
@@ -36,6 +39,18 @@ static void files(void **state)
 	WRONG(fd, 1000000, EBADF);
 	WRONG(fd, dir, EINVAL);
 	WRONG(fd, fd, EINVAL);
+	/* What backs an object of ours is a memfd, and not the program's memory. */
+	kvm = softvirt_open("/dev/kvm-riscv64", O_RDWR | O_CLOEXEC);
+	vm = softvirt_ioctl(kvm, KVM_CREATE_VM, 0);
+	vcpu = softvirt_ioctl(vm, KVM_CREATE_VCPU, 0);
+	assert_true(vcpu >= 0);
+	m = good;
+	m.start = 0;
+	m.fd = vcpu;
+	assert_errno(softvirt_ioctl(fd, IOMMU_IOAS_MAP_FILE, &m), EINVAL);
+	softvirt_close(vcpu);
+	softvirt_close(vm);
+	softvirt_close(kvm);
 	WRONG(length, 0, EINVAL);
 	WRONG(length, ~0ull, EOVERFLOW);
 	WRONG(iova, ~0ull, EOVERFLOW);

@@ -180,6 +180,9 @@ static void test_split(void **state)
 	u64 n;
 
 	assert_return_code(map(&e, 0, 8 * SV_PAGE_SIZE), errno);
+	/* Behind its first byte nothing is cut. */
+	assert_errno(unmap(&e, 0, MOCK_APERTURE_START, 1, &n), ENOENT);
+	assert_int_equal(n, 0);
 	assert_return_code(unmap(&e, 0, MOCK_APERTURE_START + 2 * SV_PAGE_SIZE, 3 * SV_PAGE_SIZE,
 				 &n), errno);
 	assert_int_equal(n, 3 * SV_PAGE_SIZE);
