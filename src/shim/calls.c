@@ -229,12 +229,24 @@ SV_EXPORT int ioctl(int fd, unsigned long request, ...)
 	return softvirt_ioctl(fd, request, value);
 }
 
+/*
+ * The next library's mmap may be an allocator's that comes back by syscall(): tcmalloc's does, and
+ * then means the system call.
+ */
+static __thread unsigned in_map __attribute__((tls_model("initial-exec")));
+
 static inline void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	if (likely(((flags & MAP_ANONYMOUS) || fd < 0) && !(flags & MAP_FIXED)))
-		return real()->mmap(addr, len, prot, flags, fd, off);
+	void *p;
+
 	(void)real();
-	return softvirt_mmap(addr, len, prot, flags, fd, off);
+	in_map++;
+	if (likely(((flags & MAP_ANONYMOUS) || fd < 0) && !(flags & MAP_FIXED)))
+		p = real()->mmap(addr, len, prot, flags, fd, off);
+	else
+		p = softvirt_mmap(addr, len, prot, flags, fd, off);
+	in_map--;
+	return p;
 }
 
 SV_EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
@@ -523,6 +535,8 @@ SV_EXPORT long syscall(long nr, ...)
 	case SYS_ioctl:
 		return ioctl((int)a[0], a[1], a[2]);
 	case SYS_mmap:
+		if (in_map)
+			return real()->syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		return (long)map((void *)a[0], a[1], (int)a[2], (int)a[3], (int)a[4], (off_t)a[5]);
 	case SYS_munmap:
 		return munmap((void *)a[0], a[1]);

@@ -2,7 +2,8 @@
 /*
  * A program with an allocator of its own, as programs with jemalloc have: it opens a file of /sys
  * while it sets itself up, and gives memory back to the kernel at each free, by munmap(2), which the
- * preload library sees. The library allocates under its locks. Run by
+ * preload library sees. The library allocates under its locks. Its mmap(2) is another library's
+ * (mmap_hook.c). Run by
  *
  *	softvirt run --device ram -- allocator_probe
  */
