@@ -121,6 +121,8 @@ int sv_file_install(struct sv_file *f) { return -EMFILE; }
 int sv_file_backing_fd(const struct sv_file *f) { return -1; }
 int sv_file_number(const struct sv_file *f) { return -1; }
 struct sv_file *sv_fget(int fd, const struct sv_file_ops *ops) { return NULL; }
+bool sv_fd_is(int fd, const struct sv_file *f) { return false; }
+__thread unsigned sv_mem_quiet;
 struct sv_file *sv_fd_adopt(int fd) { return NULL; }
 
 long world_ioctl(struct sv_file *f, unsigned int cmd, void *arg, size_t size)
