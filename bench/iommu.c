@@ -27,7 +27,7 @@
 
 static int fd;
 static u32 ioas;
-static struct iommu_dev dev = { .dev.init_name = "bench", .iommu = &soft_iommu_ops };
+static struct iommu_dev dev = { .dev.init_name = "bench", .iommu = &vtd_iommu_ops };
 
 static void die(const char *what)
 {
@@ -104,8 +104,8 @@ static void bench_map(u8 *p, u64 len, unsigned n, double *map_s, double *both_s)
 static double bench_hit(u8 *p, bool locked)
 {
 	struct soft_requester *rq = dev.iommu_priv;
-	enum iommu_fault_reason why;
 	const unsigned n = 5000000;
+	struct soft_miss miss;
 	double v[ROUNDS];
 	u64 sum = 0;
 
@@ -121,7 +121,8 @@ static double bench_hit(u8 *p, bool locked)
 
 			if (locked)
 				sv_mutex_lock(&rq->dma_lock);
-			tlb = soft_translate(rq, soft_attach_find(rq, IOMMU_NO_PASID), iova, true, &why);
+			tlb = soft_translate(rq, soft_attach_find(rq, IOMMU_NO_PASID), IOMMU_NO_PASID,
+					     iova, true, &miss);
 			if (!tlb)
 				die("translate");
 			sum += tlb->addr + (iova - tlb->start);

@@ -7,6 +7,9 @@
  * after the lock has been dropped: memory on the move is waited for, a page request is made and
  * waited for if the device can; then the piece goes on from where it was. Registers of devices
  * (IOMMU_MMIO, or a trap region that faulted) are accessed by their ops instead of by a copy.
+ *
+ * Events for a guest (soft.h) are reported when nothing else has helped; those of accesses that go to
+ * a sink end the piece, are reported, and the next piece goes on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +44,14 @@ struct stop {
 	struct iommu_dma_fault fault;
 	u64 addr;			/* BUS: the address that faulted */
 	bool mmio;			/* the next bytes are registers */
-	u64 gpa;			/* of dst, by the parent's addresses, in a nested domain */
+	u64 gpa;			/* of dst, by the parent's addresses, in a nested domain; or NO_GPA */
+	bool table_gone;		/* a table of the guest's had no memory */
+	bool asked;			/* by a page request, and the answer was no */
+	u32 nr_events;
+	struct soft_event events[2];	/* of src and dst */
+	u64 serial;			/* of the attachment that they are about */
 };
+#define NO_GPA (~0ull)
 
 /*
  * Up to 8 bytes, naturally aligned on both sides: one access, after all that the device wrote
@@ -97,12 +106,22 @@ static bool translate(struct dma *d, struct soft_attach *att, u64 iova, bool wri
 		      struct stop *s)
 {
 	const struct soft_tlb *t;
+	struct soft_miss miss;
 
-	t = soft_translate(d->rq, att, iova, write, &s->fault.reason);
+	/* Only what is looked at after a hit. */
+	miss.has_event = false;
+	miss.table_gone = false;
+	t = soft_translate(d->rq, att, d->pasid, iova, write, &miss);
+	if (unlikely(miss.has_event)) {
+		s->events[s->nr_events++] = miss.event;
+		s->serial = att->serial;
+	}
 	if (unlikely(!t)) {
 		s->err = -EFAULT;
+		s->fault.reason = miss.reason;
 		s->fault.iova = iova;
 		s->fault.write = write;
+		s->table_gone = miss.table_gone;
 		return false;
 	}
 	*addr = t->addr + (iova - t->start);
@@ -110,7 +129,7 @@ static bool translate(struct dma *d, struct soft_attach *att, u64 iova, bool wri
 	if (unlikely(t->prot & PT_MMIO))
 		s->mmio = true;
 	if (unlikely(att->dom->parent))
-		s->gpa = t->gpa + (iova - t->start);
+		s->gpa = t->prot & PT_SINK ? NO_GPA : t->gpa + (iova - t->start);
 	return true;
 }
 
@@ -121,6 +140,7 @@ static inline bool step(struct dma *d, struct soft_attach *att, size_t done, u64
 	*dst = d->dst + done;
 	*src = d->src + done;
 	s->mmio = false;
+	s->nr_events = 0;
 	if (d->src_iova && !translate(d, att, *src, false, src, n, s))
 		return false;
 	if (d->dst_iova && !translate(d, att, *dst, true, dst, n, s))
@@ -139,7 +159,7 @@ static void mark_dirty(struct dma *d, struct soft_attach *att, u64 iova, size_t 
 	struct soft_domain *dom = att->dom->parent ? att->dom->parent : att->dom;
 	struct dirty_map *map = __atomic_load_n(&dom->dirty, __ATOMIC_ACQUIRE);
 
-	if (unlikely(map) && d->dst_iova && n)
+	if (unlikely(map) && d->dst_iova && n && iova != NO_GPA)
 		soft_dirty_mark(map, iova, n);
 }
 
@@ -182,6 +202,8 @@ static void run_memory(struct dma *d, struct soft_attach *att, volatile size_t *
 		if (unlikely(nested))
 			mark_dirty(d, att, s->gpa, n);
 		*pos = done + n;
+		if (unlikely(s->nr_events))
+			break;
 	}
 	sv_guard_leave(&g);
 }
@@ -364,6 +386,7 @@ static struct soft_fault *fault_begin(struct dma *d, const struct stop *s, struc
 	f->group.dev = d->dev;
 	f->group.domain = &att->dom->d;
 	f->group.pasid = d->pasid;
+	f->group.via_rid = att->by_pasid.start != d->pasid;
 	f->group.addr = ALIGN_DOWN(s->fault.iova, SV_PAGE_SIZE);
 	f->group.perm = s->fault.write ? IOMMU_PGFAULT_PERM_WRITE : IOMMU_PGFAULT_PERM_READ;
 	INIT_LIST_HEAD(&f->group.node);
@@ -381,7 +404,7 @@ static struct soft_fault *fault_begin(struct dma *d, const struct stop *s, struc
 }
 
 /* Asks, and waits for the answer. True: it is worth another try. */
-static bool fault_ask(struct dma *d, const struct stop *s)
+static bool fault_ask(struct dma *d, struct stop *s)
 {
 	struct soft_requester *rq = d->rq;
 	struct soft_attach *att;
@@ -394,6 +417,7 @@ static bool fault_ask(struct dma *d, const struct stop *s)
 	sv_mutex_unlock(&rq->dma_lock);
 	if (!f)
 		return false;
+	s->asked = true;
 	err = f->group.domain->iopf_handler(&f->group);
 	sv_mutex_lock(&rq->pri_lock);
 	if (!--att->handlers)
@@ -432,6 +456,8 @@ static bool recover_bus(struct dma *d, struct stop *s, size_t *pos)
 /* After a stop, without locks. True: go on. */
 static bool recover(struct dma *d, struct stop *s, u64 moves, size_t *pos)
 {
+	if (s->table_gone && um_settled(moves))
+		return true;
 	switch (s->fault.reason) {
 	case IOMMU_FAULT_BUS:
 		/* On its way to another place? */
@@ -452,6 +478,37 @@ static bool recover(struct dma *d, struct stop *s, u64 moves, size_t *pos)
 	}
 }
 
+/*
+ * What s has for the guest, if it is still about what is attached. A page request that was refused
+ * is no event: the guest knows.
+ */
+static void report_events(struct dma *d, const struct stop *s)
+{
+	struct soft_requester *rq = d->rq;
+	struct soft_attach *att;
+
+	if (likely(!s->nr_events) || s->asked)
+		return;
+	sv_mutex_lock(&rq->dma_lock);
+	att = soft_attach_find(rq, d->pasid);
+	if (att && att->serial != s->serial)
+		att = NULL;
+	if (att) {
+		sv_mutex_lock(&rq->pri_lock);
+		att->handlers++;
+		sv_mutex_unlock(&rq->pri_lock);
+	}
+	sv_mutex_unlock(&rq->dma_lock);
+	if (!att)
+		return;
+	for (u32 i = 0; i < s->nr_events; i++)
+		att->dom->s1->report(att, &s->events[i]);
+	sv_mutex_lock(&rq->pri_lock);
+	if (!--att->handlers)
+		sv_cond_broadcast(&rq->pri_answer);
+	sv_mutex_unlock(&rq->pri_lock);
+}
+
 static int run(struct dma *d, struct iommu_dma_fault *fault)
 {
 	size_t pos = 0;
@@ -462,8 +519,16 @@ static int run(struct dma *d, struct iommu_dma_fault *fault)
 		u64 moves = um_moves();
 
 		run_piece(d, &pos, min(d->len, pos + IOMMU_DMA_PIECE), &s);
-		if (likely(!s.err) || recover(d, &s, moves, &pos))
+		if (likely(!s.err)) {
+			report_events(d, &s);
 			continue;
+		}
+		if (recover(d, &s, moves, &pos)) {
+			if (!s.err)
+				report_events(d, &s);
+			continue;
+		}
+		report_events(d, &s);
 		iommu_report_dma_fault(d->dev, &s.fault);
 		if (fault)
 			*fault = s.fault;

@@ -78,6 +78,12 @@ static struct iommu_group *group_get(u32 id)
 	return g;
 }
 
+/* Who translates for the group's devices; there is one. groups_lock held, which all changes are under. */
+static const struct iommu_ops *group_iommu(struct iommu_group *g)
+{
+	return list_first_entry(&g->devices, struct iommu_dev, group_node)->iommu;
+}
+
 int iommu_dev_init(struct iommu_dev *dev, u32 group_id)
 {
 	struct iommu_group *g;
@@ -90,6 +96,8 @@ int iommu_dev_init(struct iommu_dev *dev, u32 group_id)
 	g = group_get(group_id);
 	if (!g)
 		err = -ENOMEM;
+	else if (!list_empty(&g->devices) && group_iommu(g) != dev->iommu)
+		err = -EXDEV;
 	else if (dev->iommu->probe_device)
 		err = dev->iommu->probe_device(dev);
 	if (err) {

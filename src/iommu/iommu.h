@@ -7,7 +7,7 @@
  * iommu_domain is an I/O address space: a page table from IOVA to memory of this process
  * ("physical" addresses are virtual addresses here). A requester is attached to at most one domain
  * per PASID; with none, all its DMA is blocked. iommufd (iommufd.h) manages domains for programs;
- * the IOMMU that emulated devices sit behind is soft_iommu.c; a test may bring its own (iommu_ops),
+ * the IOMMU that emulated devices sit behind is soft.h's; a test may bring its own (iommu_ops),
  * as Linux's selftests do.
  *
  * Invariant, the reason for all of this: after iommu_unmap() or a detach returns, no device touches
@@ -144,7 +144,7 @@ void iopf_group_response(struct iopf_group *group, u32 code);
 
 struct iommu_resv_region {
 	u64 start, length;
-	bool msi;		/* software MSI window: reserved, but not an obstacle */
+	bool msi;		/* software MSI window: where MSIs are mapped is up to software */
 };
 
 /*
@@ -214,12 +214,13 @@ struct iommu_group {
 	struct interval_tree_node node;	/* by id */
 };
 
-/* The IOMMU of emulated devices. */
-extern const struct iommu_ops soft_iommu_ops;
+/* The IOMMU of emulated devices, as Intel VT-d (a requester's default) and as ARM SMMUv3. */
+extern const struct iommu_ops vtd_iommu_ops;
+extern const struct iommu_ops smmuv3_iommu_ops;
 
 /*
  * Puts dev (dev.dev, dev.iommu, dev.max_pasids, dev.pri set) into group id, which is made if it
- * isn't there. 0 or -ENOMEM. Blocked until attached. fini: nothing is attached any more.
+ * isn't there. 0, -ENOMEM, -EXDEV (the group's devices sit behind another IOMMU). Blocked until attached. fini: nothing is attached any more.
  */
 int iommu_dev_init(struct iommu_dev *dev, u32 group_id);
 void iommu_dev_fini(struct iommu_dev *dev);

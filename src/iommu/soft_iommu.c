@@ -9,39 +9,57 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/err.h"
 #include "iommu/impl.h"
-
-/* Far more than a device has, few enough that the bookkeeping of one process stays small. */
-#define MAX_PASIDS (1u << 20)
 
 static struct soft_requester *requester_of(struct iommu_dev *dev)
 {
 	return dev->iommu_priv;
 }
 
-const struct soft_tlb *soft_translate_slow(struct soft_requester *rq, struct soft_attach *att, u64 iova,
-					   bool write, enum iommu_fault_reason *reason)
+static const u8 zeroes[SV_PAGE_SIZE] __attribute__((aligned(4096)));
+
+/*
+ * An access that the model carries out without memory, and that is looked up again each time: its
+ * page, for this one use.
+ */
+static const struct soft_tlb *sink(struct soft_requester *rq, struct soft_tlb *t,
+				   const struct soft_access *access)
 {
-	struct soft_tlb *t = soft_tlb_slot(rq, iova, write);
+	*t = (struct soft_tlb){
+		.start = ALIGN_DOWN(access->iova, SV_PAGE_SIZE),
+		.last = access->iova | (SV_PAGE_SIZE - 1),
+		.addr = access->write ? (u64)rq->sink : (u64)zeroes,
+		.prot = PT_SINK,
+	};
+	return t;
+}
+
+const struct soft_tlb *soft_translate_slow(struct soft_requester *rq, struct soft_attach *att,
+					   const struct soft_access *access, struct soft_miss *miss)
+{
+	struct soft_tlb *t = soft_tlb_slot(rq, access->iova, access->write);
 	struct soft_domain *dom = att->dom;
 	u64 generation = soft_generation(dom);
 	struct pt_leaf leaf;
 	u64 gpa = 0;
 
-	if (dom->parent) {
-		if (!soft_nested_lookup(dom, iova, write, &leaf, &gpa, reason))
+	if (dom->s1) {
+		if (!dom->s1->lookup(dom, access, &leaf, &gpa, miss))
 			return NULL;
-	} else if (!pt_lookup(&dom->pt, iova, &leaf)) {
-		*reason = IOMMU_FAULT_UNMAPPED;
+		if (leaf.prot & PT_SINK)
+			return sink(rq, t, access);
+	} else if (!pt_lookup(&dom->pt, access->iova, &leaf)) {
+		miss->reason = IOMMU_FAULT_UNMAPPED;
 		return NULL;
 	}
-	if (!(leaf.prot & (write ? PT_WRITE : PT_READ))) {
-		*reason = IOMMU_FAULT_PERMISSION;
+	if (!(leaf.prot & (access->write ? PT_WRITE : PT_READ))) {
+		miss->reason = IOMMU_FAULT_PERMISSION;
 		return NULL;
 	}
 	*t = (struct soft_tlb){
-		.att = att, .generation = generation, .start = leaf.start, .last = leaf.last,
-		.addr = leaf.addr, .gpa = gpa, .prot = leaf.prot,
+		.att = att, .pasid = access->pasid, .generation = generation, .start = leaf.start,
+		.last = leaf.last, .addr = leaf.addr, .gpa = gpa, .prot = leaf.prot,
 	};
 	return t;
 }
@@ -157,16 +175,30 @@ static void soft_free(struct iommu_domain *d)
 }
 
 void soft_domain_init(struct soft_domain *dom, enum iommu_domain_type type,
-		      const struct iommu_domain_ops *ops)
+		      const struct iommu_domain_ops *ops, const struct iommu_ops *owner)
 {
 	sv_mutex_init(&dom->lock);
 	INIT_LIST_HEAD(&dom->attachments);
 	dom->d.type = type;
-	dom->d.owner = &soft_iommu_ops;
+	dom->d.owner = owner;
 	dom->d.ops = ops;
 	dom->d.pgsize_bitmap = SV_PAGE_SIZE | BIT(21) | BIT(30);
 	dom->d.aperture_end = PT_LAST;
 	dom->d.force_aperture = true;
+}
+
+void soft_nested_init(struct soft_domain *dom, struct iommu_domain *parent,
+		      const struct iommu_domain_ops *ops, const struct soft_s1_ops *s1)
+{
+	soft_domain_init(dom, IOMMU_DOMAIN_NESTED, ops, parent->owner);
+	dom->parent = soft_domain_of(parent);
+	dom->s1 = s1;
+}
+
+void soft_nested_fini(struct soft_domain *dom)
+{
+	WARN_ON(!list_empty(&dom->attachments));
+	sv_mutex_destroy(&dom->lock);
 }
 
 static const struct iommu_domain_ops soft_paging_ops = {
@@ -182,7 +214,7 @@ static const struct iommu_domain_ops soft_paging_ops = {
 #define PAGING_FLAGS (IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING | \
 		      IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID)
 
-static struct iommu_domain *soft_alloc_paging(struct iommu_dev *dev, u32 flags,
+struct iommu_domain *soft_domain_alloc_paging(struct iommu_dev *dev, u32 flags,
 					      const struct iommu_user_data *user_data)
 {
 	struct soft_domain *dom;
@@ -196,7 +228,7 @@ static struct iommu_domain *soft_alloc_paging(struct iommu_dev *dev, u32 flags,
 		sv_free(dom);
 		return ERR_PTR(-ENOMEM);
 	}
-	soft_domain_init(dom, IOMMU_DOMAIN_PAGING, &soft_paging_ops);
+	soft_domain_init(dom, IOMMU_DOMAIN_PAGING, &soft_paging_ops, dev->iommu);
 	if (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING)
 		dom->d.dirty_ops = &soft_dirty_ops;
 	return &dom->d;
@@ -238,7 +270,9 @@ static struct soft_attach *swap(struct soft_requester *rq, u32 pasid, struct sof
 	struct soft_attach *old;
 
 	sv_mutex_lock(&rq->dma_lock);
-	old = soft_attach_find(rq, pasid);
+	old = soft_attach_exact(rq, pasid);
+	if (new)
+		new->serial = ++rq->attaches;
 	if (pasid == IOMMU_NO_PASID) {
 		rq->none = new;
 	} else {
@@ -252,7 +286,41 @@ static struct soft_attach *swap(struct soft_requester *rq, u32 pasid, struct sof
 	return old;
 }
 
-/* The group's lock keeps two of them for one PASID apart. */
+/* A guest's PASID table and PASIDs of the host's exclude each other; then what the model says. */
+static int attach_check(struct soft_domain *dom, struct iommu_dev *dev, u32 pasid,
+			struct soft_attach *att)
+{
+	struct soft_requester *rq = requester_of(dev);
+
+	if (pasid != IOMMU_NO_PASID && rq->none && rq->none->dom->s1 &&
+	    rq->none->dom->s1->pasid_table)
+		return -EINVAL;
+	if (!dom->s1)
+		return 0;
+	if (dom->s1->pasid_table && pasid != IOMMU_NO_PASID)
+		return -EINVAL;
+	if (dom->s1->pasid_table && !interval_tree_empty(&rq->pasids))
+		return -EBUSY;
+	return dom->s1->attach ? dom->s1->attach(dom, dev, att) : 0;
+}
+
+static struct soft_attach *attach_new(struct soft_domain *dom, struct iommu_dev *dev, u32 pasid)
+{
+	struct soft_attach *att = sv_zalloc(sizeof(*att));
+	int err = att ? attach_check(dom, dev, pasid, att) : -ENOMEM;
+
+	if (err) {
+		sv_free(att);
+		return ERR_PTR(err);
+	}
+	att->by_pasid.start = pasid;
+	att->by_pasid.last = pasid;
+	att->rq = requester_of(dev);
+	att->dom = dom;
+	return att;
+}
+
+/* The group's lock keeps two of them for one requester apart. */
 int soft_attach_dev(struct iommu_domain *d, struct iommu_dev *dev, u32 pasid, struct iommu_domain *old_domain)
 {
 	struct soft_requester *rq = requester_of(dev);
@@ -261,13 +329,9 @@ int soft_attach_dev(struct iommu_domain *d, struct iommu_dev *dev, u32 pasid, st
 	if (pasid != IOMMU_NO_PASID && pasid >= dev->max_pasids)
 		return -EINVAL;
 	if (d->type != IOMMU_DOMAIN_BLOCKED) {
-		att = sv_zalloc(sizeof(*att));
-		if (!att)
-			return -ENOMEM;
-		att->by_pasid.start = pasid;
-		att->by_pasid.last = pasid;
-		att->rq = rq;
-		att->dom = soft_domain_of(d);
+		att = attach_new(soft_domain_of(d), dev, pasid);
+		if (IS_ERR(att))
+			return (int)PTR_ERR(att);
 		/* First onto the list: an invalidation from now on waits for what uses it. */
 		link_attach(att);
 	}
@@ -284,15 +348,14 @@ static const struct iommu_domain_ops blocked_ops = {
 	.attach_dev = soft_attach_dev,
 };
 
-static struct iommu_domain blocked_domain = {
+struct iommu_domain soft_blocked_domain = {
 	.type = IOMMU_DOMAIN_BLOCKED,
-	.owner = &soft_iommu_ops,
 	.ops = &blocked_ops,
 };
 
 /* Requesters. */
 
-static int soft_probe(struct iommu_dev *dev)
+int soft_probe(struct iommu_dev *dev)
 {
 	struct soft_requester *rq;
 
@@ -311,7 +374,7 @@ static int soft_probe(struct iommu_dev *dev)
 	return 0;
 }
 
-static void soft_release(struct iommu_dev *dev)
+void soft_release(struct iommu_dev *dev)
 {
 	struct soft_requester *rq = requester_of(dev);
 
@@ -319,11 +382,12 @@ static void soft_release(struct iommu_dev *dev)
 	sv_cond_destroy(&rq->pri_answer);
 	sv_mutex_destroy(&rq->pri_lock);
 	sv_mutex_destroy(&rq->dma_lock);
+	sv_free(rq->sink);
 	sv_free(rq);
 	dev->iommu_priv = NULL;
 }
 
-static bool soft_capable(struct iommu_dev *dev, enum iommu_cap cap)
+bool soft_capable(struct iommu_dev *dev, enum iommu_cap cap)
 {
 	switch (cap) {
 	case IOMMU_CAP_CACHE_COHERENCY:
@@ -337,15 +401,7 @@ static bool soft_capable(struct iommu_dev *dev, enum iommu_cap cap)
 	}
 }
 
-/* x86's interrupt window. Not a software one: the address is fixed. */
-static unsigned soft_resv_regions(struct iommu_dev *dev, struct iommu_resv_region *out, unsigned room)
-{
-	if (room)
-		out[0] = (struct iommu_resv_region){ .start = 0xfee00000, .length = 0x100000 };
-	return 1;
-}
-
-static int soft_enable_iopf(struct iommu_dev *dev)
+int soft_enable_iopf(struct iommu_dev *dev)
 {
 	struct soft_requester *rq = requester_of(dev);
 
@@ -355,23 +411,7 @@ static int soft_enable_iopf(struct iommu_dev *dev)
 	return 0;
 }
 
-static void soft_disable_iopf(struct iommu_dev *dev)
+void soft_disable_iopf(struct iommu_dev *dev)
 {
 	__atomic_fetch_sub(&requester_of(dev)->iopf_enabled, 1, __ATOMIC_RELAXED);
 }
-
-const struct iommu_ops soft_iommu_ops = {
-	.name = "softvirt-iommu",
-	.probe_device = soft_probe,
-	.release_device = soft_release,
-	.capable = soft_capable,
-	.hw_info = soft_hw_info,
-	.domain_alloc_paging = soft_alloc_paging,
-	.domain_alloc_nested = soft_domain_alloc_nested,
-	.get_resv_regions = soft_resv_regions,
-	.enable_iopf = soft_enable_iopf,
-	.disable_iopf = soft_disable_iopf,
-	.page_response = soft_page_response,
-	.blocked_domain = &blocked_domain,
-	.max_pasids = MAX_PASIDS,
-};

@@ -73,7 +73,7 @@ struct pci_dev *pci_dev_create(const struct pci_dev_config *cfg, const struct pc
 	pdev->ops = ops;
 	pdev->priv = priv;
 	pdev->refs = 1;
-	pdev->iommu.iommu = &soft_iommu_ops;
+	pdev->iommu.iommu = &vtd_iommu_ops;
 	pdev->iommu.max_pasids = cfg->pasid ? 1u << 20 : 0;
 	pdev->iommu.pri = cfg->pri;
 	sv_mutex_init(&pdev->reset_lock);

@@ -232,7 +232,7 @@ static void *dma_read(void *arg)
 /* A device that reads where nothing is mapped yet: its access waits for the answer. */
 static void test_dma(void **state)
 {
-	struct iommu_dev dev = { .dev.init_name = "test", .iommu = &soft_iommu_ops, .pri = true };
+	struct iommu_dev dev = { .dev.init_name = "test", .iommu = &vtd_iommu_ops, .pri = true };
 	struct iommu_fault_alloc cmd = { 0 };
 	struct iommu_hwpt_alloc hwpt = { .flags = IOMMU_HWPT_FAULT_ID_VALID };
 	struct env e = { .fd = iommu_open() };

@@ -397,7 +397,7 @@ static void setup_peer(unsigned int i, u32 pt_id)
 {
 	struct peer *p = &peers[i];
 
-	p->dev = (struct iommu_dev){ .dev.init_name = "peer", .iommu = &soft_iommu_ops };
+	p->dev = (struct iommu_dev){ .dev.init_name = "peer", .iommu = &vtd_iommu_ops };
 	model_assert(!iommu_dev_init(&p->dev, 2 + i), "a peer");
 	if (i && !(peer_mask & (1u << i)))
 		return;

@@ -80,7 +80,7 @@ static inline void env_setup(struct device_env *e, const char *spec)
 	assert_ptr_equal(e->pdev, last);
 	e->mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(e->mem, MAP_FAILED);
-	e->domain = soft_iommu_ops.domain_alloc_paging(&e->pdev->iommu, 0, NULL);
+	e->domain = vtd_iommu_ops.domain_alloc_paging(&e->pdev->iommu, 0, NULL);
 	assert_false(IS_ERR(e->domain));
 	assert_int_equal(iommu_map(e->domain, MEM_IOVA, (uintptr_t)e->mem, MEM_SIZE,
 				   IOMMU_READ | IOMMU_WRITE), 0);

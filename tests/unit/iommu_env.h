@@ -48,7 +48,7 @@ static inline void env_dev_up(struct env *e, struct env_dev *d)
 
 	memset(d, 0, sizeof(*d));
 	d->dev.dev.init_name = "test";
-	d->dev.iommu = &soft_iommu_ops;
+	d->dev.iommu = &vtd_iommu_ops;
 	d->dev.max_pasids = 1024;
 	assert_int_equal(iommu_dev_init(&d->dev, groups++), 0);
 	d->idev = iommufd_device_bind(e->ictx, &d->dev, &d->id);

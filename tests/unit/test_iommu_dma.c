@@ -226,10 +226,10 @@ static void page_requests(void **state)
 	env_up(&pri.e);
 	pri.mem = env_memory(2 * PAGE);
 	pri.e.d[0].dev.pri = true;
-	d = soft_iommu_ops.domain_alloc_paging(&pri.e.d[0].dev, 0, NULL);
+	d = vtd_iommu_ops.domain_alloc_paging(&pri.e.d[0].dev, 0, NULL);
 	assert_false(IS_ERR(d));
 	d->iopf_handler = pri_handler;
-	assert_int_equal(soft_iommu_ops.enable_iopf(&pri.e.d[0].dev), 0);
+	assert_int_equal(vtd_iommu_ops.enable_iopf(&pri.e.d[0].dev), 0);
 	assert_int_equal(iommu_attach(d, &pri.e.d[0].dev, 0), 0);
 	assert_int_equal(sv_thread_create(&t, "device", pri_device, NULL), 0);
 	/* Both pages, one after the other. */
@@ -264,7 +264,7 @@ static void page_requests(void **state)
 	assert_int_equal(pri.result, -EFAULT);
 	iopf_group_response(g, IOMMUFD_PAGE_RESP_SUCCESS);
 	iopf_group_put(g);
-	soft_iommu_ops.disable_iopf(&pri.e.d[0].dev);
+	vtd_iommu_ops.disable_iopf(&pri.e.d[0].dev);
 	d->ops->free(d);
 	env_down(&pri.e);
 	munmap(pri.mem, 2 * PAGE);
@@ -280,7 +280,7 @@ static void pasids_are_spaces_of_their_own(void **state)
 	p[0] = 1;
 	p[PAGE] = 2;
 	for (unsigned i = 0; i < 2; i++) {
-		d[i] = soft_iommu_ops.domain_alloc_paging(&e.d[0].dev, 0, NULL);
+		d[i] = vtd_iommu_ops.domain_alloc_paging(&e.d[0].dev, 0, NULL);
 		assert_int_equal(iommu_map(d[i], IOVA, (u64)p + i * PAGE, PAGE, IOMMU_READ), 0);
 		assert_int_equal(iommu_attach(d[i], &e.d[0].dev, 7 + i), 0);
 	}
