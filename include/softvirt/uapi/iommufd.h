@@ -21,6 +21,13 @@
 #endif
 #endif
 
+/* Linux 6.12's header, of what came with vIOMMUs. */
+#if defined(IOMMU_HWPT_ALLOC) && !defined(IOMMU_VIOMMU_ALLOC)
+#define IOMMU_HWPT_DATA_ARM_SMMUV3 2
+#define IOMMU_HW_INFO_TYPE_ARM_SMMUV3 2
+#define IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3 1
+#endif
+
 /* Linux 6.12's to 6.14's header: enumerators that its ioctls have got since. */
 #if defined(IOMMU_HWPT_ALLOC) && !defined(IOMMU_VEVENTQ_ALLOC)
 #define IOMMU_HWPT_ALLOC_PASID (1 << 3)
@@ -373,6 +380,25 @@ enum iommu_viommu_type {
 	IOMMU_VIOMMU_TYPE_TEGRA241_CMDQV = 2,
 };
 
+/* What of a stream table entry of SMMUv3's is a guest's; on a vIOMMU. */
+struct iommu_hwpt_arm_smmuv3 {
+	__aligned_le64 ste[2];
+};
+
+/* The registers SMMU_IDR0 to 5, SMMU_IIDR and SMMU_AIDR. */
+struct iommu_hw_info_arm_smmuv3 {
+	__u32 flags;
+	__u32 __reserved;
+	__u32 idr[6];
+	__u32 iidr;
+	__u32 aidr;
+};
+
+/* A command of SMMUv3's queue, by the guest's StreamIDs; of a vIOMMU. */
+struct iommu_viommu_arm_smmuv3_invalidate {
+	__aligned_le64 cmd[2];
+};
+
 #define IOMMU_VIOMMU_ALLOC _IO(IOMMUFD_TYPE, 0x90)
 struct iommu_viommu_alloc {
 	__u32 size;
@@ -419,6 +445,11 @@ enum iommu_veventq_type {
 	IOMMU_VEVENTQ_TYPE_DEFAULT = 0,
 	IOMMU_VEVENTQ_TYPE_ARM_SMMUV3 = 1,
 	IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV = 2,
+};
+
+/* SMMUv3's event record, with the guest's StreamID. */
+struct iommu_vevent_arm_smmuv3 {
+	__aligned_le64 evt[4];
 };
 
 #define IOMMU_VEVENTQ_ALLOC _IO(IOMMUFD_TYPE, 0x93)
