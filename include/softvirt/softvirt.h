@@ -75,9 +75,9 @@ int softvirt_close_range(unsigned int first, unsigned int last, int flags);
 
 /*
  * Adds an emulated PCI function to this process, as `softvirt run --device` does:
- * "NAME[,bdf=0000:01:00.0][,group=N][,OPTION=VALUE]...", for example "ioat" or "ram,size=1G". It
- * appears under /dev/vfio and, with its BDF, to VFIO_GROUP_GET_DEVICE_FD; it stays until the
- * process ends. 0, or -1 with a line on stderr and errno: EINVAL, EEXIST (the address is
+ * "NAME[,bdf=0000:01:00.0][,group=N][,iommu=vtd|smmuv3][,OPTION=VALUE]...", for example "ioat" or
+ * "ram,size=1G". It appears under /dev/vfio and, with its BDF, to VFIO_GROUP_GET_DEVICE_FD; it stays
+ * until the process ends. 0, or -1 with a line on stderr and errno: EINVAL, EEXIST (the address is
  * taken), ENOMEM, EAGAIN (no thread).
  */
 int softvirt_device_add(const char *spec);

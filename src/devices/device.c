@@ -4,7 +4,7 @@
  *
  * Validation first: every option is parsed before anything is made; an option that no type asked
  * for is an error. Without bdf= a function gets the first bus from 1 on that has none, without
- * group= a group of its own.
+ * group= a group of its own, without iommu= Intel VT-d's IOMMU.
  */
 #include "devices/device.h"
 
@@ -165,6 +165,40 @@ static bool group_is_taken(u64 group)
 	return false;
 }
 
+static const struct iommu_ops *const iommus[] = { &vtd_iommu_ops, &smmuv3_iommu_ops };
+
+static bool parse_iommu(struct device_args *args, const struct iommu_ops **iommu)
+{
+	const char *s = device_option(args, "iommu");
+
+	*iommu = iommus[0];
+	for (size_t i = 0; s && i < ARRAY_SIZE(iommus); i++) {
+		if (!strcmp(iommus[i]->name, s)) {
+			*iommu = iommus[i];
+			return true;
+		}
+	}
+	if (s)
+		device_fail(args, "iommu=%.40s: must be %s or %s", s, iommus[0]->name, iommus[1]->name);
+	return !s;
+}
+
+/* Says which IOMMU a group is behind. */
+static void other_iommu(struct device_args *args, u64 group)
+{
+	struct pci_dev *p = NULL;
+
+	while ((p = pci_dev_next(p)))
+		if (p->group_id == group) {
+			device_fail(args, "group %llu sits behind another IOMMU, that of %s; one IOMMU "
+				    "translates for a whole group: iommu=%s, or another group=",
+				    (unsigned long long)group, p->name, p->iommu.iommu->name);
+			pci_dev_put(p);
+			return;
+		}
+	device_fail(args, "group %llu sits behind another IOMMU", (unsigned long long)group);
+}
+
 /* add_lock held. */
 static int publish(struct pci_dev *pdev, struct address *a, struct device_args *args)
 {
@@ -188,15 +222,18 @@ static int publish(struct pci_dev *pdev, struct address *a, struct device_args *
 	if (err == -EEXIST)
 		device_fail(args, "there is a device at %04x:%02x:%02x.%x already", a->domain,
 			    a->bus, a->devfn >> 3, a->devfn & 7);
+	else if (err == -EXDEV)
+		other_iommu(args, a->group);
 	else if (err)
 		device_fail(args, "out of memory");
-	return err;
+	return err == -EXDEV ? -EINVAL : err;
 }
 
 static int add(const struct device_type *type, struct device_args *args)
 {
 	struct address a = { .group = ~0ull };
 	const char *bdf = device_option(args, "bdf");
+	const struct iommu_ops *iommu;
 	struct pci_dev *pdev;
 	int err;
 
@@ -204,14 +241,16 @@ static int add(const struct device_type *type, struct device_args *args)
 		device_fail(args, "bdf=%s: must be DOMAIN:BUS:DEVICE.FUNCTION in hex, as 0000:01:00.0", bdf);
 		return -EINVAL;
 	}
-	if (!device_option_number(args, "group", 0, 0x7fffffff, &a.group))
+	if (!device_option_number(args, "group", 0, 0x7fffffff, &a.group) ||
+	    !parse_iommu(args, &iommu))
 		return -EINVAL;
 	pdev = type->create(args);
 	if (IS_ERR(pdev))
 		return (int)PTR_ERR(pdev);
+	pdev->iommu.iommu = iommu;
 	for (unsigned i = 0; i < args->nr; i++)
 		if (!args->options[i].used) {
-			device_fail(args, "%s has no option %s; it has: bdf, group%s%s", type->name,
+			device_fail(args, "%s has no option %s; it has: bdf, group, iommu%s%s", type->name,
 				    args->options[i].name, *type->help ? ", " : "", type->help);
 			pdev->ops->destroy(pdev);
 			pci_dev_destroy(pdev);

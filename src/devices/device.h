@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Emulated PCI functions: a type for each, made from a specification as `softvirt run
- * --device` takes it: NAME[,bdf=0000:01:00.0][,group=N][,OPTION=VALUE]...
+ * --device` takes it: NAME[,bdf=0000:01:00.0][,group=N][,iommu=vtd|smmuv3][,OPTION=VALUE]...
  *
  * Functions live until the process ends or device_remove(). Any thread may add.
  */

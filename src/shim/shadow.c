@@ -27,9 +27,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "base/sync.h"
 #include "devices/device.h"
+#include "softvirt/uapi/iommufd.h"
 #include "shim.h"
 
 #define NAME_PREFIX "softvirt-shadow-"
@@ -41,6 +44,9 @@ static const char *const prefixes[] = {
 	"/sys/class/iommu", "/sys/class/vfio", "/sys/class/vfio-dev", "/sys/module/vfio",
 	"/sys/module/vfio_pci", "/sys/module/vfio_iommu_type1", "/sys/module/iommufd",
 };
+
+/* What the IOMMUs are called below /sys/class/iommu; constant once made. */
+static char vtd_name[16], smmuv3_name[32];
 
 static char root[PATH_MAX - 256];	/* constant once made */
 static pid_t owner;
@@ -186,6 +192,48 @@ static void make_config(struct pci_dev *pdev, const char *dir)
 	make_bytes(path, config, sizeof(config));
 }
 
+/* As drivers name them, and like none that the host has: by number, by the registers' address. */
+static void name_iommus(void)
+{
+	char path[64];
+	unsigned n = 0;
+
+	do {
+		snprintf(vtd_name, sizeof(vtd_name), "dmar%u", n++);
+		snprintf(path, sizeof(path), "/sys/class/iommu/%s", vtd_name);
+	} while (n < 1000 && !real()->access(path, F_OK));
+	n = 0;
+	do {
+		snprintf(smmuv3_name, sizeof(smmuv3_name), "smmu3.0x%016x", 0x9050000 + n++ * 0x20000);
+		snprintf(path, sizeof(path), "/sys/class/iommu/%s", smmuv3_name);
+	} while (n < 1000 && !real()->access(path, F_OK));
+}
+
+static const char *iommu_name(const struct pci_dev *pdev)
+{
+	return pdev->iommu.iommu == &smmuv3_iommu_ops ? smmuv3_name : vtd_name;
+}
+
+/* What VT-d's driver tells of its registers; drivers of devices look at the address width. */
+static void make_vtd(struct pci_dev *pdev)
+{
+	struct iommu_hw_info_vtd *info;
+	char dir[64], path[PATH_MAX];
+	u32 len, type;
+
+	snprintf(dir, sizeof(dir), "/sys/class/iommu/%s/intel-iommu", vtd_name);
+	snprintf(path, sizeof(path), "%s%s/cap", root, dir);
+	if (pdev->iommu.iommu != &vtd_iommu_ops || !faccessat(AT_FDCWD, path, F_OK, 0))
+		return;
+	info = vtd_iommu_ops.hw_info(&pdev->iommu, &len, &type);
+	if (IS_ERR(info))
+		return;
+	make_file(dir, "cap", "%llx\n", (unsigned long long)info->cap_reg);
+	make_file(dir, "ecap", "%llx\n", (unsigned long long)info->ecap_reg);
+	make_file(dir, "version", "1:0\n");
+	sv_free(info);
+}
+
 static void make_device(struct pci_dev *pdev)
 {
 	const struct pci_dev_config *c = &pdev->cfg;
@@ -218,7 +266,9 @@ static void make_device(struct pci_dev *pdev)
 	make_link("../../../bus/pci/drivers/vfio-pci", dir, "driver");
 	snprintf(target, sizeof(target), "../../../kernel/iommu_groups/%u", pdev->group_id);
 	make_link(target, dir, "iommu_group");
-	make_link("../../../class/iommu/softvirt", dir, "iommu");
+	snprintf(target, sizeof(target), "../../../class/iommu/%s", iommu_name(pdev));
+	make_link(target, dir, "iommu");
+	make_vtd(pdev);
 
 	snprintf(name, sizeof(name), "vfio%u", pdev->index);
 	snprintf(sub, sizeof(sub), "%s/vfio-dev/%s", dir, name);
@@ -232,7 +282,8 @@ static void make_device(struct pci_dev *pdev)
 	make_link(target, "/sys/bus/pci/devices", pdev->name);
 	snprintf(target, sizeof(target), "../../../../devices/softvirt/%s", pdev->name);
 	make_link(target, "/sys/bus/pci/drivers/vfio-pci", pdev->name);
-	make_link(target, "/sys/class/iommu/softvirt/devices", pdev->name);
+	snprintf(sub, sizeof(sub), "/sys/class/iommu/%s/devices", iommu_name(pdev));
+	make_link(target, sub, pdev->name);
 	snprintf(sub, sizeof(sub), "/sys/kernel/iommu_groups/%u/devices", pdev->group_id);
 	snprintf(target, sizeof(target), "../../../../devices/softvirt/%s", pdev->name);
 	make_link(target, sub, pdev->name);
@@ -240,16 +291,21 @@ static void make_device(struct pci_dev *pdev)
 }
 
 /* What each group has once, however many functions are in it. */
-static void make_group(u32 id)
+static void make_group(struct pci_dev *pdev)
 {
+	struct iommu_resv_region r = { 0 };
 	char dir[64], name[16], path[PATH_MAX];
+	u32 id = pdev->group_id;
 
 	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", id);
 	snprintf(path, sizeof(path), "%s%s/type", root, dir);
 	if (!faccessat(AT_FDCWD, path, F_OK, 0))
 		return;
 	make_file(dir, "type", "DMA\n");
-	make_file(dir, "reserved_regions", "0x00000000fee00000 0x00000000feefffff msi\n");
+	/* Both models have one, a window of MSIs. */
+	pdev->iommu.iommu->get_resv_regions(&pdev->iommu, &r, 1);
+	make_file(dir, "reserved_regions", "0x%016llx 0x%016llx msi\n", (unsigned long long)r.start,
+		  (unsigned long long)(r.start + r.length - 1));
 	snprintf(name, sizeof(name), "%u", id);
 	make_file("/dev/vfio", name, "%s", "");
 	make_dir("/sys/class/vfio/%s", name);
@@ -260,8 +316,9 @@ static void make_devices(void)
 	static const char *const modules[] = { "vfio", "vfio_pci", "vfio_iommu_type1", "iommufd" };
 	struct pci_dev *pdev = NULL;
 
+	name_iommus();
 	while ((pdev = pci_dev_next(pdev))) {
-		make_group(pdev->group_id);
+		make_group(pdev);
 		make_device(pdev);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)

@@ -4,7 +4,8 @@
  * engine in /sys, opens its group, maps memory, maps the registers, and copies. It links
  * with nothing of ours; run by
  *
- *	softvirt run --device ioat,bdf=0000:05:00.0,group=26 --device ram -- vfio_probe
+ *	softvirt run --device ioat,bdf=0000:05:00.0,group=26 --device ram \
+ *		--device ram,bdf=0000:06:00.0,group=27,iommu=smmuv3 -- vfio_probe
  */
 #include <dirent.h>
 #include <errno.h>
@@ -98,6 +99,26 @@ static void check_open_node(const char *path, const struct stat *st)
 	close(fd);
 }
 
+/* The IOMMU of a device, by the last part of its link's target; and what it says of a group. */
+static void look_at_iommu(const char *bdf, const char *name, unsigned group, const char *reserved)
+{
+	char path[PATH_MAX], link[PATH_MAX], line[80] = "";
+	ssize_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", bdf);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n > 0 ? n : 0] = 0;
+	check(n > 0 && !strncmp(strrchr(link, '/') + 1, name, strlen(name)), "the link to the IOMMU");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu/devices/%s/vendor", bdf, bdf);
+	check(!access(path, R_OK), "the IOMMU's devices");
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%u/reserved_regions", group);
+	f = fopen(path, "r");
+	check(f && fgets(line, sizeof(line), f) && !strcmp(line, reserved), "its reserved region");
+	if (f)
+		fclose(f);
+}
+
 static void look_around(const char *bdf)
 {
 	char path[PATH_MAX], link[PATH_MAX], whole[PATH_MAX];
@@ -113,6 +134,11 @@ static void look_around(const char *bdf)
 	link[n > 0 ? n : 0] = 0;
 	check(n > 0 && !strcmp(strrchr(link, '/'), "/26"), "the link to the group");
 	check(realpath(path, whole) && !strcmp(whole, "/sys/kernel/iommu_groups/26"), "its real path");
+	look_at_iommu(bdf, "dmar", 26, "0x00000000fee00000 0x00000000feefffff msi\n");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu/intel-iommu/cap", bdf);
+	check(!access(path, R_OK), "VT-d's capabilities");
+	look_at_iommu("0000:06:00.0", "smmu3.0x000000000", 27,
+		      "0x0000000008000000 0x00000000080fffff msi\n");
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", bdf);
 	n = readlink(path, link, sizeof(link) - 1);
 	link[n > 0 ? n : 0] = 0;

@@ -335,6 +335,7 @@ static void test_bad_specifications(void **state)
 		{ "ioat,bdf=0000:01:20.0", "0000:01:00.0" }, { "ioat,size=4", "no option size" },
 		{ "ioat,die-on=0", "from 1" }, { "ioat,group=x", "number" }, { "ioat,version=4", "3.4" },
 		{ "ram,size=5000", "power of two" }, { "ram,size=128G", "to" },
+		{ "ioat,iommu=amd", "vtd or smmuv3" }, { "ioat,iommu", "vtd or smmuv3" },
 		{ "ram,size=1M,size=2M", "twice" }, { "rnic,never-unmap=maybe", "on or off" },
 	};
 	char err[DEVICE_ERR_MAX], spec[64];
@@ -347,6 +348,31 @@ static void test_bad_specifications(void **state)
 	snprintf(spec, sizeof(spec), "ioat,bdf=%s", env.pdev->name);
 	assert_int_equal(device_add(spec, err), -EEXIST);
 	assert_non_null(strstr(err, "already"));
+}
+
+/* One IOMMU translates for a group: the second device is told of the first one's. */
+static void test_group_behind_two_iommus(void **state)
+{
+	char err[DEVICE_ERR_MAX], spec[64];
+	struct pci_dev *pdev;
+
+	assert_int_equal(device_add("ram,bdf=0000:70:00.0,group=7070,iommu=smmuv3", err), 0);
+	pdev = pci_dev_find_name("0000:70:00.0");
+	assert_ptr_equal(pdev->iommu.iommu, &smmuv3_iommu_ops);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(spec, sizeof(spec), "ram,bdf=0000:70:01.0,group=7070%s", i ? ",iommu=vtd" : "");
+		assert_int_equal(device_add(spec, err), -EINVAL);
+		if (!strstr(err, "0000:70:00.0") || !strstr(err, "iommu=smmuv3"))
+			fail_msg("%s", err);
+	}
+	assert_int_equal(device_add("ram,bdf=0000:70:01.0,group=7070,iommu=smmuv3", err), 0);
+	pci_dev_put(pdev);
+	pdev = pci_dev_find_name("0000:70:01.0");
+	pci_dev_put(pdev);
+	pci_dev_destroy(pdev);
+	pdev = pci_dev_find_name("0000:70:00.0");
+	pci_dev_put(pdev);
+	pci_dev_destroy(pdev);
 }
 
 int main(void)
@@ -367,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_command_by_dma),
 		cmocka_unit_test(test_die_on),
 		cmocka_unit_test(test_bad_specifications),
+		cmocka_unit_test(test_group_behind_two_iommus),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
