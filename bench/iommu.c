@@ -105,7 +105,6 @@ static double bench_hit(u8 *p, bool locked)
 {
 	struct soft_requester *rq = dev.iommu_priv;
 	const unsigned n = 5000000;
-	struct soft_miss miss;
 	double v[ROUNDS];
 	u64 sum = 0;
 
@@ -122,7 +121,13 @@ static double bench_hit(u8 *p, bool locked)
 			if (locked)
 				sv_mutex_lock(&rq->dma_lock);
 			tlb = soft_translate(rq, soft_attach_find(rq, IOMMU_NO_PASID), IOMMU_NO_PASID,
-					     iova, true, &miss);
+					     iova, true);
+			if (!tlb) {
+				struct soft_access a = { .iova = iova, .write = true };
+				struct soft_miss miss;
+
+				tlb = soft_translate_slow(rq, rq->none, &a, &miss);
+			}
 			if (!tlb)
 				die("translate");
 			sum += tlb->addr + (iova - tlb->start);

@@ -53,6 +53,17 @@ struct stop {
 };
 #define NO_GPA (~0ull)
 
+/* Without the events: a short copy would notice. */
+static inline void stop_init(struct stop *s, u32 pasid)
+{
+	s->err = 0;
+	s->fault.pasid = pasid;
+	s->mmio = false;
+	s->table_gone = false;
+	s->asked = false;
+	s->nr_events = 0;
+}
+
 /*
  * Up to 8 bytes, naturally aligned on both sides: one access, after all that the device wrote
  * before it, as a bus orders them. Drivers poll for such a write and then read the rest.
@@ -101,28 +112,40 @@ static void fill_bytes(u8 *dst, size_t n, u64 pattern, u64 offset)
 		*dst = (u8)p;
 }
 
+/* Out of line: a hit has no use for all that. dma_lock held; NULL: s has why. */
+__attribute__((noinline))
+static const struct soft_tlb *translate_slow(struct dma *d, struct soft_attach *att, u64 iova, bool write,
+					     struct stop *s)
+{
+	struct soft_access access = { .iova = iova, .pasid = d->pasid, .write = write };
+	struct soft_miss miss = { .has_event = false };
+	const struct soft_tlb *t;
+
+	t = soft_translate_slow(d->rq, att, &access, &miss);
+	if (miss.has_event) {
+		s->events[s->nr_events++] = miss.event;
+		s->serial = att->serial;
+	}
+	if (t)
+		return t;
+	s->err = -EFAULT;
+	s->fault.reason = miss.reason;
+	s->fault.iova = iova;
+	s->fault.write = write;
+	s->table_gone = miss.table_gone;
+	return NULL;
+}
+
 /* Where iova leads, and for how many bytes; under dma_lock. */
 static bool translate(struct dma *d, struct soft_attach *att, u64 iova, bool write, u64 *addr, size_t *n,
 		      struct stop *s)
 {
-	const struct soft_tlb *t;
-	struct soft_miss miss;
+	const struct soft_tlb *t = soft_translate(d->rq, att, d->pasid, iova, write);
 
-	/* Only what is looked at after a hit. */
-	miss.has_event = false;
-	miss.table_gone = false;
-	t = soft_translate(d->rq, att, d->pasid, iova, write, &miss);
-	if (unlikely(miss.has_event)) {
-		s->events[s->nr_events++] = miss.event;
-		s->serial = att->serial;
-	}
 	if (unlikely(!t)) {
-		s->err = -EFAULT;
-		s->fault.reason = miss.reason;
-		s->fault.iova = iova;
-		s->fault.write = write;
-		s->table_gone = miss.table_gone;
-		return false;
+		t = translate_slow(d, att, iova, write, s);
+		if (!t)
+			return false;
 	}
 	*addr = t->addr + (iova - t->start);
 	*n = min(*n, t->last - iova + 1);
@@ -268,9 +291,10 @@ static void locate_bus_fault(struct dma *d, struct soft_attach *att, size_t done
 			     struct stop *s)
 {
 	size_t n = end - done;
-	struct stop scratch = { 0 };
+	struct stop scratch;
 	u64 dst, src;
 
+	stop_init(&scratch, d->pasid);
 	s->fault.write = d->dst_iova;
 	if (d->src_iova && step(d, att, done, &dst, &src, &n, &scratch) &&
 	    ALIGN_DOWN(s->addr, SV_PAGE_SIZE) == ALIGN_DOWN(src, SV_PAGE_SIZE))
@@ -515,9 +539,10 @@ static int run(struct dma *d, struct iommu_dma_fault *fault)
 
 	d->rq = d->dev->iommu_priv;
 	while (pos < d->len) {
-		struct stop s = { .fault.pasid = d->pasid };
 		u64 moves = um_moves();
+		struct stop s;
 
+		stop_init(&s, d->pasid);
 		run_piece(d, &pos, min(d->len, pos + IOMMU_DMA_PIECE), &s);
 		if (likely(!s.err)) {
 			report_events(d, &s);

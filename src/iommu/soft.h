@@ -168,9 +168,10 @@ static inline struct soft_tlb *soft_tlb_slot(struct soft_requester *rq, u64 iova
 /* dma_lock held. NULL, and *miss: no translation with this permission. */
 const struct soft_tlb *soft_translate_slow(struct soft_requester *rq, struct soft_attach *att,
 					   const struct soft_access *access, struct soft_miss *miss);
+/* What is at hand; NULL: ask soft_translate_slow(). dma_lock held. */
 static inline const struct soft_tlb *soft_translate(struct soft_requester *rq,
 						    struct soft_attach *att, u32 pasid, u64 iova,
-						    bool write, struct soft_miss *miss)
+						    bool write)
 {
 	const struct soft_tlb *t = soft_tlb_slot(rq, iova, write);
 
@@ -178,9 +179,7 @@ static inline const struct soft_tlb *soft_translate(struct soft_requester *rq,
 		   t->prot & (write ? PT_WRITE : PT_READ) &&
 		   t->generation == soft_generation(att->dom)))
 		return t;
-	return soft_translate_slow(rq, att,
-				   &(struct soft_access){ .iova = iova, .pasid = pasid, .write = write },
-				   miss);
+	return NULL;
 }
 
 /*
