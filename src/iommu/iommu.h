@@ -300,8 +300,8 @@ struct iommu_dma_log {
 void iommu_dma_set_log(struct iommu_dev *dev, struct iommu_dma_log *log);
 
 /*
- * Faults of devices as events for whoever listens (a veventq, a fault queue, a log line at
- * most once per second). Called by the DMA path itself.
+ * A device's fault, for who reads the log: a line at most once per second. Called by the DMA path
+ * itself. (A guest hears of its faults by the IOMMU's model: soft.h.)
  */
 void iommu_report_dma_fault(struct iommu_dev *dev, const struct iommu_dma_fault *fault);
 

@@ -276,6 +276,35 @@ static void test_dirty_state(void **state)
 	assert_int_equal(*guest_word(&g, at), dst[0] | G_PAGE | G_RW | G_DBM);
 }
 
+/* A container's usable addresses leave out the window that Linux's driver keeps for MSIs. */
+static void test_container_ranges(void **state)
+{
+	struct { struct vfio_iommu_type1_info i; u64 more[64]; } r = { .i.argsz = sizeof(r) };
+	const struct vfio_info_cap_header *h;
+	bool found = false;
+	int container, group;
+
+	assert_int_equal(softvirt_device_add("ram,bdf=0000:06:00.0,group=777,iommu=smmuv3"), 0);
+	container_make(777, VFIO_TYPE1v2_IOMMU, &container, &group);
+	assert_int_equal(softvirt_ioctl(container, VFIO_IOMMU_GET_INFO, &r), 0);
+	for (u32 off = *(u32 *)((u8 *)&r + 16); off; off = h->next) {
+		const struct vfio_iommu_type1_info_cap_iova_range *c;
+
+		h = (void *)((u8 *)&r + off);
+		c = (const void *)h;
+		if (h->id != VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE)
+			continue;
+		found = true;
+		assert_int_equal(c->nr_iovas, 2);
+		assert_int_equal(c->iova_ranges[0].start, 0);
+		assert_int_equal(c->iova_ranges[0].end, 0x7ffffff);
+		assert_int_equal(c->iova_ranges[1].start, 0x8100000);
+	}
+	assert_true(found);
+	softvirt_close(group);
+	softvirt_close(container);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_illegal_cd),
 		cmocka_unit_test(test_s1dss),
 		cmocka_unit_test(test_dirty_state),
+		cmocka_unit_test(test_container_ranges),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
