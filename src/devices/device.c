@@ -250,8 +250,8 @@ static int add(const struct device_type *type, struct device_args *args)
 	pdev->iommu.iommu = iommu;
 	for (unsigned i = 0; i < args->nr; i++)
 		if (!args->options[i].used) {
-			device_fail(args, "%s has no option %s; it has: bdf, group, iommu%s%s", type->name,
-				    args->options[i].name, *type->help ? ", " : "", type->help);
+			device_fail(args, "%s has no option %s; it has: bdf, group, iommu%s%s",
+				    type->name, args->options[i].name, *type->help ? ", " : "", type->help);
 			pdev->ops->destroy(pdev);
 			pci_dev_destroy(pdev);
 			return -EINVAL;

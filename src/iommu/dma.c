@@ -44,7 +44,7 @@ struct stop {
 	struct iommu_dma_fault fault;
 	u64 addr;			/* BUS: the address that faulted */
 	bool mmio;			/* the next bytes are registers */
-	u64 gpa;			/* of dst, by the parent's addresses, in a nested domain; or NO_GPA */
+	u64 gpa;			/* of dst in a nested domain, by the parent's addresses; or NO_GPA */
 	bool table_gone;		/* a table of the guest's had no memory */
 	bool asked;			/* by a page request, and the answer was no */
 	u32 nr_events;
@@ -114,8 +114,8 @@ static void fill_bytes(u8 *dst, size_t n, u64 pattern, u64 offset)
 
 /* Out of line: a hit has no use for all that. dma_lock held; NULL: s has why. */
 __attribute__((noinline))
-static const struct soft_tlb *translate_slow(struct dma *d, struct soft_attach *att, u64 iova, bool write,
-					     struct stop *s)
+static const struct soft_tlb *translate_slow(struct dma *d, struct soft_attach *att, u64 iova,
+					     bool write, struct stop *s)
 {
 	struct soft_access access = { .iova = iova, .pasid = d->pasid, .write = write };
 	struct soft_miss miss = { .has_event = false };

@@ -78,7 +78,7 @@ static struct iommu_group *group_get(u32 id)
 	return g;
 }
 
-/* Who translates for the group's devices; there is one. groups_lock held, which all changes are under. */
+/* Who translates for the group's devices; they change under groups_lock, which is held. */
 static const struct iommu_ops *group_iommu(struct iommu_group *g)
 {
 	return list_first_entry(&g->devices, struct iommu_dev, group_node)->iommu;

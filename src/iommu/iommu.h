@@ -220,7 +220,8 @@ extern const struct iommu_ops smmuv3_iommu_ops;
 
 /*
  * Puts dev (dev.dev, dev.iommu, dev.max_pasids, dev.pri set) into group id, which is made if it
- * isn't there. 0, -ENOMEM, -EXDEV (the group's devices sit behind another IOMMU). Blocked until attached. fini: nothing is attached any more.
+ * isn't there. 0, -ENOMEM, -EXDEV (the group's devices sit behind another IOMMU). Blocked until
+ * attached. fini: nothing is attached any more.
  */
 int iommu_dev_init(struct iommu_dev *dev, u32 group_id);
 void iommu_dev_fini(struct iommu_dev *dev);

@@ -188,8 +188,8 @@ static const struct iommu_domain_ops vtd_nested_ops = {
 
 #define S1_FLAGS (IOMMU_VTD_S1_SRE | IOMMU_VTD_S1_EAFE | IOMMU_VTD_S1_WPE)
 
-static struct iommu_domain *vtd_alloc_nested(struct iommu_dev *dev, struct iommu_domain *parent, u32 flags,
-					     const struct iommu_user_data *user_data)
+static struct iommu_domain *vtd_alloc_nested(struct iommu_dev *dev, struct iommu_domain *parent,
+					     u32 flags, const struct iommu_user_data *user_data)
 {
 	struct iommu_hwpt_vtd_s1 s1;
 	struct vtd_nested *n;

@@ -147,8 +147,8 @@ struct pci_dev {
 /*
  * Two phases: create makes it (ops, priv belong to the caller until publish succeeds: on any
  * failure and on pci_dev_destroy before publish, ops->destroy is not called), publish lists it.
- * ERR_PTR: -EINVAL, -ENOMEM, -EEXIST (address taken, at publish), or an errno of memfd_create.
- * Between the two the creator may set iommu.iommu to an IOMMU other than vtd_iommu_ops.
+ * ERR_PTR: -EINVAL, -ENOMEM, -EEXIST (address taken, at publish), -EXDEV (iommu_dev_init()'s), or an
+ * errno of memfd_create. Between the two the creator may set iommu.iommu to an IOMMU other than vtd_iommu_ops.
  */
 struct pci_dev *pci_dev_create(const struct pci_dev_config *cfg, const struct pci_dev_ops *ops, void *priv);
 int pci_dev_publish(struct pci_dev *pdev, u16 domain, u8 bus, u8 devfn, u32 group_id);

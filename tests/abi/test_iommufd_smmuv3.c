@@ -33,7 +33,8 @@ static u32 viommu_alloc(struct env *e)
 
 static int vdevice_alloc(struct env *e, u64 virt_id, u32 *id)
 {
-	struct iommu_vdevice_alloc cmd = { .viommu_id = e->viommu, .dev_id = e->dev_id, .virt_id = virt_id };
+	struct iommu_vdevice_alloc cmd = { .viommu_id = e->viommu, .dev_id = e->dev_id,
+					   .virt_id = virt_id };
 	int ret = CALL(e->fd, IOMMU_VDEVICE_ALLOC, &cmd);
 
 	*id = cmd.out_vdevice_id;
@@ -406,7 +407,8 @@ static void test_commands(void **state)
 	guest_put(&e->g, other, 2);
 	for (u64 op = 0; op < 256; op++) {
 		for (unsigned k = 0; k < 3; k++) {
-			u64 cmd[2] = { op | (k == 1 ? STREAM + 1ull : STREAM) << 32 | (k == 2 ? 1 << 10 : 0), 0 };
+			u64 stream_id = k == 1 ? STREAM + 1 : STREAM;
+			u64 cmd[2] = { op | stream_id << 32 | (k == 2 ? 1 << 10 : 0), 0 };
 			bool tlbi = op == 0x10 || op == 0x11 || op == 0x12 || op == 0x13 || op == 0x30;
 			bool stream = op == 5 || op == 6 || op == 0x40;
 			bool good = tlbi || (stream && !k);
@@ -541,7 +543,8 @@ static void test_substreams(void **state)
 	}
 	assert_return_code(vdevice_alloc(e, STREAM, &e->vdevice), errno);
 	for (u64 dss = 1; dss <= 2; dss++) {
-		assert_return_code(ste_alloc(e, G_STE_V | G_STE_S1 | G_STE_CDMAX(3) | table, dss, &hwpt), errno);
+		assert_return_code(ste_alloc(e, G_STE_V | G_STE_S1 | G_STE_CDMAX(3) | table, dss,
+					     &hwpt), errno);
 		assert_int_equal(attach(e, hwpt), 0);
 		for (u32 round = 0; round < 2; round++) {
 			for (u32 i = 1; i < 8; i++) {
@@ -730,7 +733,9 @@ static void test_page_requests(void **state)
 	for (u32 i = 0; i < 4; i++) {
 		struct asker a = { .e = e, .pasid = i & 1 ? 7 : 0 };
 		struct pollfd pfd = { .fd = (int)fault.out_fault_fd, .events = POLLIN };
-		struct iommu_hwpt_page_response answer = { .code = i / 2 ? 0 : IOMMUFD_PAGE_RESP_INVALID };
+		struct iommu_hwpt_page_response answer = {
+			.code = i / 2 ? IOMMUFD_PAGE_RESP_SUCCESS : IOMMUFD_PAGE_RESP_INVALID,
+		};
 		struct iommu_hwpt_pgfault f;
 
 		assert_int_equal(sv_thread_create(&a.thread, "device", ask, &a), 0);

@@ -13,7 +13,8 @@
 #define BAR0 REGION(VFIO_PCI_BAR0_REGION_INDEX)
 
 /* ioat: registers, and what a descriptor has (as test_device_ioat.c's). */
-enum { CHANCTRL = 0x80, CHANCMD = 0x84, DMACOUNT = 0x86, CHAINADDR = 0x90, CHANCMP = 0x98, CHANERR = 0xa8 };
+enum { CHANCTRL = 0x80, CHANCMD = 0x84, DMACOUNT = 0x86, CHAINADDR = 0x90, CHANCMP = 0x98,
+       CHANERR = 0xa8 };
 #define CMD_RESET 0x20
 #define COMPL 8u
 #define HALTED 3u

@@ -102,8 +102,8 @@ static inline unsigned guest_level(unsigned granule, unsigned bits)
  * Writes the descriptor for va at a level, with tables down to there; returns its IPA. root has
  * been allocated by one granule.
  */
-static inline uint64_t guest_map(struct guest *g, uint64_t root, unsigned granule, unsigned bits, uint64_t va,
-				 unsigned level, uint64_t desc)
+static inline uint64_t guest_map(struct guest *g, uint64_t root, unsigned granule, unsigned bits,
+				 uint64_t va, unsigned level, uint64_t desc)
 {
 	unsigned stride = granule - 3, l = guest_level(granule, bits);
 	uint64_t table = root, ipa;
@@ -124,7 +124,8 @@ static inline uint64_t guest_map(struct guest *g, uint64_t root, unsigned granul
 }
 
 /* A page of 4 KiB in a tree of 48 bits. */
-static inline uint64_t guest_page(struct guest *g, uint64_t root, uint64_t va, uint64_t ipa, uint64_t attributes)
+static inline uint64_t guest_page(struct guest *g, uint64_t root, uint64_t va, uint64_t ipa,
+				  uint64_t attributes)
 {
 	return guest_map(g, root, 12, 48, va, 3, ipa | G_PAGE | attributes);
 }

@@ -16,11 +16,14 @@
 #include "softvirt/uapi/iommufd.h"
 
 #define VA 0x12345000ull
+#define TAGGED (0xaaull << 56 | VA)
 #define HOLE 0x80000000ull	/* mapped, but nothing is there */
 #define REGS 0x90000000ull	/* registers of a device */
 #define READ_ONLY 0xa0000000ull	/* the guest's memory once more, not to be written */
 
-static struct iommu_dev dev = { .dev.init_name = "test", .iommu = &smmuv3_iommu_ops, .max_pasids = 1024 };
+static struct iommu_dev dev = {
+	.dev.init_name = "test", .iommu = &smmuv3_iommu_ops, .max_pasids = 1024,
+};
 static struct iommu_domain *parent;
 static struct guest g;
 static u64 ste[2], cd, root, page;
@@ -114,7 +117,9 @@ static void expect_event(struct smmuv3_access a, u64 w0, u64 w1, u64 w2, u64 w3)
 
 static void test_each_granule_and_level(void **state)
 {
-	static const struct { unsigned granule, tg0, tg1; } gran[] = { { 12, 0, 2 }, { 14, 2, 1 }, { 16, 1, 3 } };
+	static const struct { unsigned granule, tg0, tg1; } gran[] = {
+		{ 12, 0, 2 }, { 14, 2, 1 }, { 16, 1, 3 },
+	};
 
 	for (unsigned k = 0; k < ARRAY_SIZE(gran); k++) {
 		unsigned granule = gran[k].granule, stride = granule - 3;
@@ -159,12 +164,12 @@ static void test_addresses_outside_of_the_trees(void **state)
 	expect_event(READ(~0ull << 41), EVT_F_TRANSLATION, CLASS_IN | RNW, ~0ull << 41, 0);
 	/* The top byte is part of the address, or not. */
 	put_default();
-	expect_event(READ(0xaaull << 56 | VA), EVT_F_TRANSLATION, CLASS_IN | RNW, 0xaaull << 56 | VA, 0);
+	expect_event(READ(TAGGED), EVT_F_TRANSLATION, CLASS_IN | RNW, TAGGED, 0);
 	guest_cd(&g, cd, G_CD | G_CD_T0SZ(48) | G_CD_TBI(0), root, 0);
-	expect_ok(READ(0xaaull << 56 | VA), page, 4096, RW_);
+	expect_ok(READ(TAGGED), page, 4096, RW_);
 	expect_event(READ(1ull << 48 | VA), EVT_F_TRANSLATION, CLASS_IN | RNW, 1ull << 48 | VA, 0);
 	guest_cd(&g, cd, G_CD | G_CD_T0SZ(48) | G_CD_TBI(1), root, 0);
-	expect_event(READ(0xaaull << 56 | VA), EVT_F_TRANSLATION, CLASS_IN | RNW, 0xaaull << 56 | VA, 0);
+	expect_event(READ(TAGGED), EVT_F_TRANSLATION, CLASS_IN | RNW, TAGGED, 0);
 }
 
 /* Each way for a CD to be illegal; with a tree disabled its fields don't matter. */
@@ -439,8 +444,10 @@ static void test_random_memory(void **state)
 
 	put_default();
 	for (unsigned i = 0; i < 60000; i++) {
-		struct smmuv3_access a = { .iova = unit_rand(&seed), .ssid = (u32)unit_rand(&seed) & 0xff };
+		struct smmuv3_access a = { .iova = unit_rand(&seed) };
 		struct smmuv3_result r;
+
+		a.ssid = (u32)unit_rand(&seed) & 0xff;
 
 		if (!(i % 64)) {
 			for (u64 at = GUEST_IPA; at < GUEST_IPA + 16 * 4096; at += 8) {
@@ -448,10 +455,12 @@ static void test_random_memory(void **state)
 
 				/* Mostly pointing at itself, so that walks go deep. */
 				if (v & 0xf00)
-					v = (v & 0xfff0000000000fffull) | (GUEST_IPA + (v >> 20 & 15) * 4096);
+					v = (v & 0xfff0000000000fffull) |
+					    (GUEST_IPA + (v >> 20 & 15) * 4096);
 				guest_put(&g, at, v | (v & 0x30 ? 3 : 0));
 			}
-			guest_put(&g, GUEST_IPA, (unit_rand(&seed) & 0xffff0c0f3f3f00ffull) | G_CD | 16);
+			guest_put(&g, GUEST_IPA,
+				  (unit_rand(&seed) & 0xffff0c0f3f3f00ffull) | G_CD | 16);
 		}
 		a.iova &= unit_rand(&seed) & 1 ? ~0ull : (1ull << 40) - 1;
 		a.ssv = unit_rand(&seed) & 1;

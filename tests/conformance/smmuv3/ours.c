@@ -61,7 +61,8 @@ static void set_up_memory(unsigned ioas)
 		.size = sizeof(map), .ioas_id = ioas, .length = RAM_SIZE, .iova = RAM_IPA,
 		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
 	};
-	void *hole = mmap(NULL, HOLE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *hole = mmap(NULL, HOLE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			  -1, 0);
 
 	ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ram == MAP_FAILED || hole == MAP_FAILED)
@@ -201,7 +202,8 @@ static void do_access(u64 iova, bool write, u32 value)
 		die("the walk succeeded, the DMA failed");
 	if (r.outcome != SMMUV3_OK && !err)
 		die("the walk failed, the DMA succeeded");
-	printf("%s %llx %llx %u %llx %llx %llx %llx\n", r.outcome != SMMUV3_OK ? "abort" : err ? "bus" : "ok",
+	printf("%s %llx %llx %u %llx %llx %llx %llx\n",
+	       r.outcome != SMMUV3_OK ? "abort" : err ? "bus" : "ok",
 	       (unsigned long long)(r.outcome == SMMUV3_OK ? gpa : 0),
 	       (unsigned long long)(err ? 0u : value), n, (unsigned long long)r.rec[0],
 	       (unsigned long long)r.rec[1], (unsigned long long)r.rec[2], (unsigned long long)r.rec[3]);
