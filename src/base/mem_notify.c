@@ -5,6 +5,8 @@
  */
 #include "base/mem_notify.h"
 
+#include <pthread.h>
+
 #include "base/sync.h"
 
 #define MAX_WATCHERS 8
@@ -49,4 +51,56 @@ void sv_mem_after(struct sv_mem_event *ev)
 {
 	for (unsigned i = ev->nr_told; i-- > 0;)
 		watchers[i]->after(ev);
+}
+
+unsigned long sv_mem_devices;
+static struct interval_tree devices;	/* device_lock */
+static struct sv_mutex device_lock = SV_MUTEX_INIT;
+
+void sv_mem_device_add(struct interval_tree_node *range)
+{
+	sv_mutex_lock(&device_lock);
+	interval_tree_insert(&devices, range);
+	__atomic_fetch_add(&sv_mem_devices, 1, __ATOMIC_RELEASE);
+	sv_mutex_unlock(&device_lock);
+}
+
+void sv_mem_device_del(struct interval_tree_node *range)
+{
+	sv_mutex_lock(&device_lock);
+	interval_tree_remove(&devices, range);
+	__atomic_fetch_sub(&sv_mem_devices, 1, __ATOMIC_RELEASE);
+	sv_mutex_unlock(&device_lock);
+}
+
+bool sv_mem_is_device_slow(u64 addr, u64 len)
+{
+	bool yes;
+
+	sv_mutex_lock(&device_lock);
+	yes = interval_tree_iter_first(&devices, addr, addr + len - 1);
+	sv_mutex_unlock(&device_lock);
+	return yes;
+}
+
+static void fork_prepare(void)
+{
+	sv_mutex_lock(&device_lock);
+}
+
+static void fork_parent(void)
+{
+	sv_mutex_unlock(&device_lock);
+}
+
+static void fork_child(void)
+{
+	interval_tree_init(&devices);
+	sv_mem_devices = 0;
+	sv_mutex_unlock(&device_lock);
+}
+
+static void __attribute__((constructor(102))) device_init(void)
+{
+	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
 }

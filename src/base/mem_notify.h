@@ -18,6 +18,7 @@
 #ifndef SV_BASE_MEM_NOTIFY_H
 #define SV_BASE_MEM_NOTIFY_H
 
+#include "base/interval_tree.h"
 #include "base/types.h"
 
 enum sv_mem_change {
@@ -78,5 +79,21 @@ void sv_mem_watcher_register(struct sv_mem_watcher *w);
 /* 0, or -errno: nothing must be done then, and no sv_mem_after(). */
 int sv_mem_before(struct sv_mem_event *ev);
 void sv_mem_after(struct sv_mem_event *ev);
+
+/*
+ * Addresses of the program's behind which there is a device and no memory of its own: mappings of BARs.
+ * Who adds a range takes it out, too; during a change that takes it away it stays until after. Any
+ * thread; the lock is a leaf. A child of fork() begins without any.
+ */
+void sv_mem_device_add(struct interval_tree_node *range);
+void sv_mem_device_del(struct interval_tree_node *range);
+/* Is there one in [addr, addr + len)? One load while there are none at all. */
+extern unsigned long sv_mem_devices;
+bool sv_mem_is_device_slow(u64 addr, u64 len);
+static inline bool sv_mem_is_device(u64 addr, u64 len)
+{
+	return unlikely(__atomic_load_n(&sv_mem_devices, __ATOMIC_ACQUIRE)) &&
+	       sv_mem_is_device_slow(addr, len);
+}
 
 #endif

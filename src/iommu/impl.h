@@ -64,6 +64,7 @@ struct iommufd_ctx {
 	struct sv_file *file;
 	u8 account_mode;		/* USER or MM; only while there are no objects */
 	u8 no_iommu_mode;		/* lock */
+	bool maps_devices;		/* constant: a container's, which takes mappings of BARs for memory */
 	struct iommufd_ioas *vfio_ioas;	/* lock */
 	struct interval_tree groups;	/* lock; device.c's */
 	struct interval_tree devices;	/* lock; struct iommufd_device, by the address of dev */

@@ -20,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/guard.h"
 #include "base/libc.h"
+#include "base/mem_notify.h"
 
 #define UM_SMALL (64 * 1024)
 
@@ -117,6 +118,7 @@ struct iopt_pages *iopt_pages_alloc_user(struct iommufd_ctx *ictx, u64 uptr, u64
 	if (IS_ERR(pages))
 		return pages;
 	pages->base = base;
+	pages->devices_too = ictx->maps_devices;
 	err = kind == IOPT_PAGES_FOREIGN ? iopt_foreign_init(pages, base) : 0;
 	if (err) {
 		sv_mutex_destroy(&pages->lock);
@@ -197,6 +199,9 @@ static int check_hole(struct iopt_pages *pages, u64 first, u64 last)
 		return 0;
 	if (pages->kind == IOPT_PAGES_FOREIGN)
 		return iopt_foreign_pin(pages, first, last);
+	/* What is behind it is not the program's memory: a dma-buf can be mapped, which is taken back. */
+	if (pages->kind == IOPT_PAGES_USER && !pages->devices_too && sv_mem_is_device(addr, len))
+		return -EFAULT;
 	if (pages->kind == IOPT_PAGES_USER && !interval_tree_empty(&pages->moved)) {
 		err = um_moved_cut(pages, first, last);
 		if (err)

@@ -65,6 +65,7 @@ struct iopt_pages {
 	u8 kind;			/* enum iopt_pages_kind */
 	u8 account_mode;
 	bool writable;
+	bool devices_too;		/* USER: mappings of BARs can be pinned */
 	u64 base;			/* page-aligned; dma-buf: may be anything */
 	u64 npages;
 	u64 npinned;

@@ -64,21 +64,28 @@ const struct soft_tlb *soft_translate_slow(struct soft_requester *rq, struct sof
 	return t;
 }
 
+/* A piece of rq's that has begun is through. *last: whose it was before; many PASIDs are one requester's. */
+static void wait_for_piece(struct soft_requester *rq, struct soft_requester **last)
+{
+	if (rq == *last)
+		return;
+	*last = rq;
+	sv_mutex_lock(&rq->dma_lock);
+	sv_mutex_unlock(&rq->dma_lock);
+}
+
 void soft_quiesce(struct soft_domain *dom)
 {
+	struct soft_requester *last = NULL;
 	struct soft_attach *att;
 
 	if (dom->d.type == IOMMU_DOMAIN_PAGING) {
-		list_for_each_entry(att, &dom->attachments, parent_node) {
-			sv_mutex_lock(&att->rq->dma_lock);
-			sv_mutex_unlock(&att->rq->dma_lock);
-		}
+		list_for_each_entry(att, &dom->attachments, parent_node)
+			wait_for_piece(att->rq, &last);
 		return;
 	}
-	list_for_each_entry(att, &dom->attachments, node) {
-		sv_mutex_lock(&att->rq->dma_lock);
-		sv_mutex_unlock(&att->rq->dma_lock);
-	}
+	list_for_each_entry(att, &dom->attachments, node)
+		wait_for_piece(att->rq, &last);
 }
 
 void soft_invalidate(struct soft_domain *dom)

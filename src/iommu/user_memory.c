@@ -473,6 +473,7 @@ struct away {
 		struct um_block *block;
 		struct plan plan;
 		bool hole;		/* no mapping has stayed in its place */
+		bool device;		/* nothing moves: devices meet an empty place */
 	} *s;
 	size_t n, room;
 	enum um_op op;
@@ -487,6 +488,8 @@ static int pages_away(struct stretch *s, enum um_op op)
 	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 	u64 to = s->block->addr, len = s->block->len;
 
+	if (s->device)
+		return 0;
 	if (SV_FAULT(ENOMEM))
 		return -ENOMEM;
 	if (sv_libc.syscall(SYS_mremap, s->start, len, len, flags | MREMAP_DONTUNMAP, to) != -1)
@@ -507,7 +510,11 @@ static bool pages_back(struct stretch *s)
 {
 	struct um_block *b = s->block;
 	unsigned char vec;
-	bool mapped = !sv_libc.syscall(SYS_mincore, s->start, SV_PAGE_SIZE, &vec);
+	bool mapped;
+
+	if (s->device)
+		return true;
+	mapped = !sv_libc.syscall(SYS_mincore, s->start, SV_PAGE_SIZE, &vec);
 
 	if (mapped == s->hole ||
 	    WARN_ON(sv_libc.syscall(SYS_mremap, b->addr, b->len, b->len,
@@ -550,6 +557,8 @@ static int away_add(struct away *a, u64 start, u64 end)
 	s = &a->s[a->n];
 	memset(s, 0, sizeof(*s));
 	s->start = start;
+	/* A BAR that we keep is one that its owner can't take back. */
+	s->device = sv_mem_is_device(start, end - start);
 	s->block = block_alloc(end - start);
 	if (!s->block)
 		return -ENOMEM;

@@ -32,6 +32,8 @@
 
 struct vfio_map {
 	struct interval_tree_node node;	/* addresses; in maps */
+	struct interval_tree_node device;	/* the same, for sv_mem_is_device(), from being made to being gone */
+	bool listed;			/* there; map_lock, or nobody else has it */
 	struct list_head link;		/* of the device, or of a list on its way out */
 	refcount_t refs;		/* the list's, its trap region's */
 	struct vfio_device *vdev;	/* alive: file */
@@ -186,8 +188,25 @@ static void trap_add(struct vfio_map *m)
 			m->vdev->pdev->name, m->bar);
 }
 
+static void device_unlist(struct vfio_map *m)
+{
+	if (m->listed)
+		sv_mem_device_del(&m->device);
+	m->listed = false;
+}
+
+static void device_list(struct vfio_map *m)
+{
+	device_unlist(m);
+	m->device.start = m->node.start;
+	m->device.last = m->node.last;
+	sv_mem_device_add(&m->device);
+	m->listed = true;
+}
+
 static void map_link(struct vfio_map *m)
 {
+	device_list(m);
 	interval_tree_insert(&maps, &m->node);
 	list_add_tail(&m->link, &m->vdev->maps);
 	sv_mem_watch(1);
@@ -214,6 +233,7 @@ static void free_list(struct list_head *list)
 
 	list_for_each_entry_safe(m, next, list, link) {
 		list_del(&m->link);
+		device_unlist(m);
 		map_put(m);
 	}
 }
@@ -231,12 +251,14 @@ static int map_cut(struct vfio_map *m, u64 addr)
 	trap_remove(m);
 	interval_tree_remove(&maps, &m->node);
 	*n = *m;
+	n->listed = false;
 	refcount_set(&n->refs, 1);
 	n->node.start = addr;
 	n->off = m->off + (addr - m->node.start);
 	n->file = sv_file_get(m->file);
 	m->node.last = addr - 1;
 	interval_tree_insert(&maps, &m->node);
+	device_list(m);
 	trap_add(m);
 	trap_add(n);
 	map_link(n);

@@ -103,6 +103,7 @@ struct vfio_type1 *vfio_type1_open(unsigned long arg)
 		err = PTR_ERR(t->ictx);
 		goto free;
 	}
+	t->ictx->maps_devices = true;
 	t->ioas = iommufd_ioas_alloc(t->ictx);
 	if (IS_ERR(t->ioas)) {
 		err = PTR_ERR(t->ioas);

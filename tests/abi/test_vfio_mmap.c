@@ -370,62 +370,58 @@ static void test_failures(void **state)
 	softvirt_munmap(p, RAM_SIZE);
 }
 
-#define MAP_IOVA 0x500000ull
-#define BUF_IOVA (1ull << 40)
 
-static bool dma_stop;
-
-static void *write_by_dma(void *arg)
-{
-	u8 bytes[64] = { 1 };
-
-	while (!__atomic_load_n(&dma_stop, __ATOMIC_RELAXED))
-		(void)iommu_dma_write(&dev.pdev->iommu, IOMMU_NO_PASID, MAP_IOVA, bytes, sizeof(bytes), NULL);
-	return NULL;
-}
-
-/*
- * A device reaches the BAR by the address of the program's mapping, while the memory goes, which
- * waits for the device because it may have the BAR's dma-buf, too.
- */
-static void test_dma_by_the_programs_mapping(void **state)
+/* To iommufd it is no memory of the program's, as little as to the kernel's: there are dma-bufs. */
+static void test_no_memory_to_iommufd(void **state)
 {
 	u32 ioas = ioas_new(iommufd), pt = ioas;
 	struct iommu_ioas_unmap unmap = { .size = sizeof(unmap), .ioas_id = ioas, .length = ~0ull };
 	struct iommu_ioas_map map = {
-		.size = sizeof(map), .ioas_id = ioas, .length = RAM_SIZE, .iova = MAP_IOVA,
-		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
+		.size = sizeof(map), .ioas_id = ioas, .length = 4096, .iova = 0x100000,
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
 	};
-	struct iommu_ioas_map_file file = {
-		.size = sizeof(file), .flags = map.flags, .ioas_id = ioas, .length = 4096, .iova = BUF_IOVA,
-	};
-	struct sv_thread t;
-	void *p;
+	u8 *p, *q;
 
-	assert_int_equal(cdev_attach(fd, &pt), 0);
 	memory_enable(fd, true);
-	master_enable(fd, true);
 	p = map_bar(2, 0, RAM_SIZE, RW);
 	assert_ptr_not_equal(p, MAP_FAILED);
-	file.fd = dma_buf_export_n(fd, 2, 0, RAM_SIZE);
-	assert_true(file.fd >= 0);
+	/* Looked at when it is pinned. */
 	map.user_va = (uintptr_t)p;
 	assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), 0);
-	dma_stop = false;
-	assert_int_equal(sv_thread_create(&t, "dma", write_by_dma, NULL), 0);
-	for (unsigned i = 0; i < 3000; i++) {
-		struct iommu_ioas_unmap one = { sizeof(one), ioas, BUF_IOVA, file.length };
-
-		memory_enable(fd, true);
-		assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &file), 0);
-		memory_enable(fd, false);
-		assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_UNMAP, &one), 0);
-	}
-	__atomic_store_n(&dma_stop, true, __ATOMIC_RELAXED);
-	sv_thread_join(&t);
+	assert_errno(cdev_attach(fd, &pt), EFAULT);
+	assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap), 0);
+	pt = ioas;
+	assert_int_equal(cdev_attach(fd, &pt), 0);
+	assert_errno(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), EFAULT);
+	/* The last page, the first of what was cut, all of it and what lies beside it. */
+	map.user_va = (uintptr_t)p + RAM_SIZE - 4096;
+	assert_errno(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), EFAULT);
+	assert_int_equal(softvirt_munmap(p + 4096, 4096), 0);
+	map.user_va = (uintptr_t)p;
+	assert_errno(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), EFAULT);
+	map.user_va = (uintptr_t)p + 8192;
+	assert_errno(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), EFAULT);
+	/* What comes in the place of it is memory, also beside what has stayed. */
+	q = softvirt_mmap(p + 4096, 4096, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	assert_ptr_equal(q, p + 4096);
+	map.user_va = (uintptr_t)q;
+	assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), 0);
+	map.iova += 0x10000;
+	map.length = 8192;
+	assert_errno(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), EFAULT);
+	/* Moved, it is a device's at the new place alone. */
+	q = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_equal(softvirt_mremap(p, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, q), q);
+	map.length = 4096;
+	map.user_va = (uintptr_t)q;
+	assert_errno(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), EFAULT);
+	assert_ptr_equal(softvirt_mmap(p, 4096, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), p);
+	map.user_va = (uintptr_t)p;
+	assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_MAP, &map), 0);
+	unmap.length = ~0ull;
 	assert_int_equal(softvirt_ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap), 0);
 	softvirt_munmap(p, RAM_SIZE);
-	softvirt_close(file.fd);
+	softvirt_munmap(q, 4096);
 }
 
 int main(void)
@@ -435,7 +431,7 @@ int main(void)
 		T(test_bad), T(test_memory_is_the_memory), T(test_registers), T(test_sigbus_while_off),
 		T(test_accesses_wait_for_a_reset), T(test_protect), T(test_cut), T(test_move),
 		T(test_outlives_the_descriptor), T(test_children_have_no_mapping), T(test_failures),
-		T(test_dma_by_the_programs_mapping),
+		T(test_no_memory_to_iommufd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

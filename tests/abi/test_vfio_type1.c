@@ -282,6 +282,82 @@ static void test_registers(void **state)
 	softvirt_munmap(regs, REGS_SIZE);
 }
 
+static bool dma_stop;
+
+static void *write_by_dma(void *arg)
+{
+	u8 bytes[64] = { 1 };
+
+	while (!__atomic_load_n(&dma_stop, __ATOMIC_RELAXED))
+		(void)iommu_dma_write(&dev.pdev->iommu, IOMMU_NO_PASID, 0x100000, bytes, sizeof(bytes), NULL);
+	return NULL;
+}
+
+/*
+ * A device reaches a BAR by the address of the program's mapping, while the memory goes, which waits
+ * for the device because it may have a buffer of the same function, too (its registers here).
+ */
+static void test_dma_by_the_programs_mapping(void **state)
+{
+	u8 *ram = softvirt_mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, REGION(2));
+	u8 *regs = softvirt_mmap(NULL, REGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, REGION(0));
+	struct sv_thread t;
+
+	assert_ptr_not_equal(ram, MAP_FAILED);
+	assert_int_equal(map_dma(0x100000, ram, RAM_SIZE, RW), 0);
+	dma_stop = false;
+	assert_int_equal(sv_thread_create(&t, "dma", write_by_dma, NULL), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		memory_enable(fd, true);
+		if (regs != MAP_FAILED)
+			assert_int_equal(map_dma(0x200000, regs, 4096, RW), 0);
+		memory_enable(fd, false);
+		if (regs != MAP_FAILED)
+			assert_int_equal(unmap_dma(0x200000, 4096, 0, NULL), 0);
+	}
+	__atomic_store_n(&dma_stop, true, __ATOMIC_RELAXED);
+	sv_thread_join(&t);
+	assert_int_equal(unmap_dma(0x100000, RAM_SIZE, 0, NULL), 0);
+	softvirt_munmap(ram, RAM_SIZE);
+	if (regs != MAP_FAILED)
+		softvirt_munmap(regs, REGS_SIZE);
+}
+
+/* The program unmaps the BAR, or puts something else there: the device has it no longer, memory on or off. */
+static void test_a_mapping_that_goes(void **state)
+{
+	u32 *ram = softvirt_mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, REGION(2));
+	u32 *again, v = 0x600d, bad = 0xbad;
+	u64 n;
+
+	assert_ptr_not_equal(ram, MAP_FAILED);
+	assert_int_equal(map_dma(0x100000, ram, RAM_SIZE, RW), 0);
+	assert_int_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x100000, &v, 4, NULL), 0);
+	assert_int_equal(ram[0], v);
+	assert_int_equal(softvirt_munmap(ram, 4096), 0);
+	assert_int_not_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x100000, &bad, 4, NULL), 0);
+	/* What is left of it is as before. */
+	assert_int_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x101000, &v, 4, NULL), 0);
+	assert_int_equal(ram[1024], v);
+	assert_ptr_equal(softvirt_mmap(ram + 1024, 4096, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), ram + 1024);
+	assert_int_not_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x101000, &bad, 4, NULL), 0);
+	assert_int_equal(ram[1024], 0);
+	memory_enable(fd, false);
+	assert_int_not_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x100000, &bad, 4, NULL), 0);
+	assert_int_not_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x102000, &bad, 4, NULL), 0);
+	memory_enable(fd, true);
+	assert_int_equal(iommu_dma_write(&dev.pdev->iommu, 0, 0x102000, &v, 4, NULL), 0);
+	again = softvirt_mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, REGION(2));
+	assert_int_equal(again[0], v);
+	assert_int_equal(again[1024], v);
+	assert_int_equal(again[2048], v);
+	assert_int_equal(unmap_dma(0x100000, RAM_SIZE, 0, &n), 0);
+	assert_int_equal(n, RAM_SIZE);
+	softvirt_munmap(again, RAM_SIZE);
+	softvirt_munmap(ram + 1024, RAM_SIZE - 4096);
+}
+
 static void test_dirty(void **state)
 {
 	const u32 get = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
@@ -387,7 +463,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_get_info), T(test_map), T(test_unmap_v2),
 		cmocka_unit_test_setup_teardown(test_unmap_v1, setup_v1, teardown),
-		T(test_vaddr), T(test_registers), T(test_dirty), T(test_entry_limit), T(test_failures),
+		T(test_vaddr), T(test_registers), T(test_dma_by_the_programs_mapping),
+		T(test_a_mapping_that_goes), T(test_dirty), T(test_entry_limit), T(test_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
