@@ -61,7 +61,7 @@ void shim_init(void)
 		NAME(fxstatat, "__fxstatat"), NAME(access, "access"),
 		NAME(faccessat, "faccessat"), NAME(euidaccess, "euidaccess"),
 		NAME(opendir, "opendir"), NAME(scandirat, "scandirat"),
-		NAME(readlinkat, "readlinkat"), NAME(realpath, "realpath"), NAME(chdir, "chdir"),
+		NAME(readlinkat, "readlinkat"), NAME(realpath, "realpath"), NAME(getcwd, "getcwd"), NAME(chdir, "chdir"),
 		NAME(getxattr, "getxattr"), NAME(lgetxattr, "lgetxattr"),
 		NAME(listxattr, "listxattr"), NAME(llistxattr, "llistxattr"),
 #undef NAME

@@ -130,6 +130,35 @@ SV_EXPORT int chdir(const char *path)
 	return real()->chdir(path);
 }
 
+/* In the tree, too, a directory is called what the program called it. */
+SV_EXPORT char *getcwd(char *buf, size_t room)
+{
+	char whole[PATH_MAX], *path = real()->getcwd(whole, sizeof(whole));
+	size_t n;
+
+	if (!path)
+		return NULL;
+	n = strlen(shim_shadow_strip(path)) + 1;
+	if (buf ? room < n : room && room < n) {
+		errno = buf && !room ? EINVAL : ERANGE;
+		return NULL;
+	}
+	if (!buf)
+		buf = malloc(max(room, n));
+	return buf ? memcpy(buf, path, n) : NULL;
+}
+
+SV_EXPORT char *__getcwd_chk(char *buf, size_t room, size_t size)
+{
+	check_room(room, size);
+	return getcwd(buf, room);
+}
+
+SV_EXPORT char *get_current_dir_name(void)
+{
+	return getcwd(NULL, 0);
+}
+
 /* What ls asks of every file that it lists in full. A node has no attributes. */
 #define XATTR_CALL(path, call) do { \
 	struct shim_path _p = shim_find(AT_FDCWD, path); \

@@ -308,7 +308,9 @@ static void make_group(struct pci_dev *pdev)
 		  (unsigned long long)(r.start + r.length - 1));
 	snprintf(name, sizeof(name), "%u", id);
 	make_file("/dev/vfio", name, "%s", "");
-	make_dir("/sys/class/vfio/%s", name);
+	snprintf(path, sizeof(path), "/sys/class/vfio/%s", name);
+	make_file(path, "dev", "%u:%u\n", SHIM_VFIO_GROUP_MAJOR, id);
+	make_file(path, "uevent", "MAJOR=%u\nMINOR=%u\nDEVNAME=vfio/%s\n", SHIM_VFIO_GROUP_MAJOR, id, name);
 }
 
 static void make_devices(void)

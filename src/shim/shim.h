@@ -60,6 +60,7 @@ struct shim_real {
 			 int (*compare)(const struct dirent **, const struct dirent **));
 	ssize_t (*readlinkat)(int dirfd, const char *path, char *buf, size_t room);
 	char *(*realpath)(const char *path, char *resolved);
+	char *(*getcwd)(char *buf, size_t room);
 	int (*chdir)(const char *path);
 	ssize_t (*getxattr)(const char *path, const char *name, void *value, size_t size);
 	ssize_t (*lgetxattr)(const char *path, const char *name, void *value, size_t size);

@@ -134,6 +134,11 @@ static void look_around(const char *bdf)
 	link[n > 0 ? n : 0] = 0;
 	check(n > 0 && !strcmp(strrchr(link, '/'), "/26"), "the link to the group");
 	check(realpath(path, whole) && !strcmp(whole, "/sys/kernel/iommu_groups/26"), "its real path");
+	check(!chdir("/sys/kernel/iommu_groups/26") && getcwd(whole, sizeof(whole)) &&
+	      !strcmp(whole, "/sys/kernel/iommu_groups/26"), "a working directory's name");
+	errno = 0;
+	check(!getcwd(whole, 27) && errno == ERANGE && getcwd(whole, 28), "in the room that it needs");
+	check(!chdir("/"), "and back");
 	look_at_iommu(bdf, "dmar", 26, "0x00000000fee00000 0x00000000feefffff msi\n");
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu/intel-iommu/cap", bdf);
 	check(!access(path, R_OK), "VT-d's capabilities");
