@@ -19,6 +19,7 @@
 #include <sys/time.h>
 
 #include "base/alloc.h"
+#include "base/atomic.h"
 #include "base/err.h"
 #include "base/guard.h"
 #include "base/intr.h"
@@ -48,7 +49,7 @@ static __thread struct server *serving __attribute__((tls_model("initial-exec"))
 
 static void limit(int fd, bool on)
 {
-	unsigned ms = on ? forked_patience_ms : 0;
+	unsigned ms = on ? READ_ONCE(forked_patience_ms) : 0;
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));

@@ -30,19 +30,14 @@ static void fork_prepare(void)
 	sv_mutex_lock(&lock);
 }
 
-static void fork_parent(void)
+static void fork_done(void)
 {
 	sv_mutex_unlock(&lock);
 }
 
-static void fork_child(void)
-{
-	sv_mutex_init(&lock);
-}
-
 static void __attribute__((constructor)) nodes_init(void)
 {
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
 static int container_open(const struct sv_node *node, int o_flags)

@@ -18,6 +18,16 @@
 
 #define PAGE 4096ul
 
+/*
+ * ThreadSanitizer may end a child that starts a thread: the C library gives it the number of one of the
+ * parent's, which it still knows. So what a child lends is for the other builds.
+ */
+#ifdef __SANITIZE_THREAD__
+#define CHILDREN_HAVE_THREADS 0
+#else
+#define CHILDREN_HAVE_THREADS 1
+#endif
+
 struct sized { u32 size, a; u64 b; };
 struct lend { void *addr; u64 len, writable; s64 found; };
 struct string { const char *s; u64 room; };
@@ -554,17 +564,20 @@ static void threads(void)
 
 static void threads_of_several_children_call_at_once(void **state)
 {
-	pid_t pid[3];
+	pid_t pid[6];
 	int status;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 6; i++) {
 		pid[i] = fork();
 		if (!pid[i]) {
-			threads();
+			if (CHILDREN_HAVE_THREADS)
+				threads();
+			else
+				calls((void *)(long)i);
 			_exit(0);
 		}
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 6; i++) {
 		assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
 		assert_int_equal(status, 0);
 	}
@@ -703,7 +716,7 @@ static void a_child_that_stops_does_not_stop_the_owner(void **state)
 	u8 *p;
 	pid_t pid;
 
-	forked_patience_ms = 30;
+	__atomic_store_n(&forked_patience_ms, 30, __ATOMIC_RELAXED);
 	pid = fork();
 	if (!pid) {
 		struct lend l = { .addr = memory(PAGE), .len = PAGE, .writable = 1 };
@@ -726,7 +739,7 @@ static void a_child_that_stops_does_not_stop_the_owner(void **state)
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	munmap(p, PAGE);
-	forked_patience_ms = patience;
+	__atomic_store_n(&forked_patience_ms, patience, __ATOMIC_RELAXED);
 }
 
 /* Lies. */
@@ -931,22 +944,26 @@ int main(void)
 		TEST(an_address_that_only_the_parent_has_is_efault),
 		TEST(strings_end_where_they_end),
 		TEST(a_descriptor_s_number_is_the_child_s),
+		TEST(threads_of_several_children_call_at_once),
+		TEST(closed_by_the_parent_is_eio),
+		TEST(an_owner_that_has_ended_is_eio),
+		TEST(a_child_that_is_killed_in_a_call),
+		TEST(children_that_are_killed_at_any_moment),
+		TEST(nonsense_at_the_door_and_on_a_line),
+		TEST(a_lender_that_lies_is_efault),
+		/* From here on children have threads. */
 		TEST(memory_of_every_kind_is_lent),
 		TEST(memory_is_lent_without_privileges),
 		TEST(memory_that_is_not_there_is_efault),
 		TEST(lent_memory_outlives_the_child),
 		TEST(a_step_that_fails_is_an_error_and_no_more),
 		TEST(no_write_is_lost_while_memory_becomes_shared),
-		TEST(threads_of_several_children_call_at_once),
 		TEST(grandchildren_reach_both),
-		TEST(closed_by_the_parent_is_eio),
-		TEST(an_owner_that_has_ended_is_eio),
-		TEST(a_child_that_is_killed_in_a_call),
-		TEST(children_that_are_killed_at_any_moment),
 		TEST(a_child_that_stops_does_not_stop_the_owner),
-		TEST(nonsense_at_the_door_and_on_a_line),
-		TEST(a_lender_that_lies_is_efault),
 	};
+	size_t n = ARRAY_SIZE(tests);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	while (!CHILDREN_HAVE_THREADS && tests[n - 1].test_func != a_lender_that_lies_is_efault)
+		n--;
+	return _cmocka_run_group_tests("tests", tests, n, NULL, NULL);
 }
