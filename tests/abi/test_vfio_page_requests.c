@@ -52,6 +52,17 @@ static void set_reg(u32 reg, u64 v, size_t size)
 	assert_int_equal(softvirt_pwrite(nic, &v, size, REGION(0) + reg), (ssize_t)size);
 }
 
+static void queues_on(void)
+{
+	memset(rings, 0, 2 * PAGE);
+	tail = head = 0;
+	set_reg(RNIC_REG_SQ_BASE, QUEUES, 8);
+	set_reg(RNIC_REG_CQ_BASE, QUEUES + PAGE, 8);
+	set_reg(RNIC_REG_SQ_LOG2, LOG2, 4);
+	set_reg(RNIC_REG_CQ_LOG2, LOG2, 4);
+	set_reg(RNIC_REG_CTRL, RNIC_CTRL_ENABLE, 4);
+}
+
 static void post(struct rnic_wqe w)
 {
 	w.id = (u16)tail;
@@ -133,12 +144,7 @@ static int setup_with(const char *spec)
 	memory_enable(nic, true);
 	rings = memory(2 * PAGE);
 	map_at(ioas, rings, 2 * PAGE, QUEUES, WRITABLE);
-	tail = head = 0;
-	set_reg(RNIC_REG_SQ_BASE, QUEUES, 8);
-	set_reg(RNIC_REG_CQ_BASE, QUEUES + PAGE, 8);
-	set_reg(RNIC_REG_SQ_LOG2, LOG2, 4);
-	set_reg(RNIC_REG_CQ_LOG2, LOG2, 4);
-	set_reg(RNIC_REG_CTRL, RNIC_CTRL_ENABLE, 4);
+	queues_on();
 	return 0;
 }
 
@@ -226,13 +232,7 @@ static void a_detach_or_a_reset_ends_what_waits(void **state)
 	assert_int_equal(softvirt_ioctl(nic, VFIO_DEVICE_RESET), 0);
 	master_enable(nic, true);
 	memory_enable(nic, true);
-	memset(rings, 0, 2 * PAGE);
-	tail = head = 0;
-	set_reg(RNIC_REG_SQ_BASE, QUEUES, 8);
-	set_reg(RNIC_REG_CQ_BASE, QUEUES + PAGE, 8);
-	set_reg(RNIC_REG_SQ_LOG2, LOG2, 4);
-	set_reg(RNIC_REG_CQ_LOG2, LOG2, 4);
-	set_reg(RNIC_REG_CTRL, RNIC_CTRL_ENABLE, 4);
+	queues_on();
 	key = region(DATA, PAGE, 0);
 	post(write_to(key, DATA, key, DATA + 64, 8));
 	next_fault();
